@@ -1,0 +1,297 @@
+"""Everything that one can run here: `nox` runs what has to be green, `nox --list` shows the rest.
+
+The members are found by their pyproject.toml and the Pythons by trying them, so a new plugin or a new
+Python needs no edit here. What follows `--` is passed on to pytest or to the benchmark.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from checks import imports
+from checks.members import ROOT, Member, discover, needed, usable_extras
+
+nox.needs_version = ">=2025.10.14"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["lint", "tests", "wheel", "lowest", "docs"]
+
+
+def pythons() -> list[str]:
+    """Every Python from 3.11 on PATH that really runs, oldest first, and the one that runs nox."""
+    found = {sys.version_info[:2]}
+    for folder in os.get_exec_path():
+        for path in Path(folder).glob("python3.[1-9]*"):
+            if re.fullmatch(r"python3\.\d+", path.name) and os.access(path, os.X_OK):
+                asked = subprocess.run(
+                    [path, "-c", "import sys; print(*sys.version_info[:2])"],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                if asked.returncode == 0:
+                    major, minor = map(int, asked.stdout.split())
+                    found.add((major, minor))
+    return [f"{major}.{minor}" for major, minor in sorted(found) if (major, minor) >= (3, 11)]
+
+
+MEMBERS = discover()
+CORE = MEMBERS[0]
+PYTHONS = pythons()
+OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
+
+each_member = nox.parametrize("member", MEMBERS, ids=[member.folder for member in MEMBERS])
+each_member_on_its_pythons = nox.parametrize(
+    "python,member",
+    [
+        nox.param(python, member, id=f"{member.folder}-{python}")
+        for member in MEMBERS
+        for python in (PYTHONS if member is CORE else [NEWEST])
+    ],
+)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, types and import directions."""
+    session.install(*group("lint"), *editable(MEMBERS), *without_markers(MEMBERS))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy", *(f"{member.folder}/src" for member in MEMBERS), "checks", "noxfile.py")
+    within = nox.project.load_toml("pyproject.toml").get("tool", {}).get("importlinter", {}).get("contracts", [])
+    for name, contracts, typing in (
+        ("directions", list(imports.directions(MEMBERS)), True),
+        ("rooms", [*imports.light_rooms(MEMBERS), *within], False),
+    ):
+        if contracts:
+            path = Path(session.create_tmp(), f"{name}.toml")
+            path.write_text(imports.configuration(MEMBERS, contracts, typing=typing), encoding="utf-8")
+            session.run("lint-imports", "--no-cache", "--config", str(path))
+
+
+@nox.session
+@each_member_on_its_pythons
+def tests(session: nox.Session, member: Member) -> None:
+    """A member's tests: core's on every Python, the others' on the newest."""
+    wanted = test_group(session, member)
+    session.install(*wanted, *editable(with_needed(member, [*all_requirements(member), *parsed(wanted)])))
+    run_tests(session, member)
+
+
+@nox.session(venv_backend="uv")
+@each_member
+def wheel(session: nox.Session, member: Member) -> None:
+    """Build a member, install nothing but its wheel, and use it."""
+    folder = Path(session.create_tmp(), "dist").resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    wheels = {one: build(session, one, folder / one.name) for one in with_needed(member, member.requirements)}
+    check_contents(session, member, wheels[member])
+
+    session.install(*map(str, wheels.values()))
+    session.run("uv", "pip", "check")
+    plugins = member.settings["project"].get("entry-points", {}).get("backscroll.plugins", {}).values()
+    for module in (*member.packages, *plugins):
+        session.run("python", "-I", "-W", "error", "-c", f"import {module}")
+    if member is CORE:
+        check_missing_extra(session)
+        session.install(f"{CORE.name}[cli] @ {wheels[CORE].as_uri()}")
+        with session.chdir(folder):
+            session.run("backscroll", "tour")
+
+
+@nox.session(venv_backend="uv", python=OLDEST)
+@each_member
+def lowest(session: nox.Session, member: Member) -> None:
+    """A member's tests with the lowest versions that it says it works with."""
+    wanted = test_group(session, member)
+    session.install("--resolution", "lowest-direct", *lowest_sources(session, member))
+    pins = Path(session.create_tmp(), "lowest.txt").resolve()
+    frozen = session.run("uv", "pip", "freeze", "--exclude-editable", silent=True) or ""
+    pins.write_text("".join(line + "\n" for line in frozen.splitlines() if "==" in line), encoding="utf-8")
+    session.log("lowest: %s", ", ".join(pins.read_text(encoding="utf-8").split()))
+    installed = with_needed(member, all_requirements(member))
+    helpers = [one for one in with_needed(member, parsed(wanted)) if one not in installed]
+    session.install("--constraint", str(pins), *wanted, *editable(helpers))
+    run_tests(session, member)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run what the documentation and the docstrings show, and set up a fresh clone as README.md says."""
+    first, second = set_up_commands(session)
+    if second not in Path(".ci/run").read_text(encoding="utf-8").splitlines():
+        session.error(f".ci/run does not call the second command of README.md's Set up: {second}")
+
+    session.install(*group("docs"), *editable(MEMBERS))
+    pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs"]
+    pages += [f"{member.folder}/{part}" for member in MEMBERS for part in ("README.md", "src")]
+    options = ["-p", "checks.documents", "-p", "no:cacheprovider", "-o", "python_files="]
+    session.run("python", "-m", "pytest", *options, *(session.posargs or pages))
+
+    if session.posargs:
+        return
+    clone = Path(session.create_tmp(), "clone").resolve()
+    shutil.rmtree(clone, ignore_errors=True)
+    session.run("git", "clone", "--quiet", str(ROOT), str(clone), external=True)
+    session.log(first)
+    # As a newcomer's shell would: without this session's environment.
+    done = subprocess.run(["bash", "-c", first], cwd=clone, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        session.error(f"the first command of README.md's Set up ended with {done.returncode} in a fresh clone")
+
+
+@nox.session(python=NEWEST)
+@each_member
+def coverage(session: nox.Session, member: Member) -> None:
+    """Which lines and branches of a member its own tests reach."""
+    wanted = test_group(session, member)
+    members = with_needed(member, [*all_requirements(member), *parsed(wanted)])
+    session.install(*group("coverage"), *wanted, *editable(members))
+    run_tests(session, member, *(f"--cov={package}" for package in member.packages), "--cov-report=term-missing")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against hand-written code; writes benchmarks/results/."""
+    session.install(*group("bench"), *editable((CORE,)))
+    session.run("python", "benchmarks/run.py", "--out", "benchmarks/results", *session.posargs)
+
+
+def group(name: str) -> tuple[str, ...]:
+    """A dependency group of the root."""
+    return nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), name)
+
+
+def test_group(session: nox.Session, member: Member) -> tuple[str, ...]:
+    """What a member's tests need."""
+    if not member.settings.get("dependency-groups", {}).get("test"):
+        session.error(f"{member.folder}/pyproject.toml has no [dependency-groups] test")
+    return nox.project.dependency_groups(member.settings, "test")
+
+
+def parsed(requirements: Iterable[str]) -> list[Requirement]:
+    """Requirements from their text."""
+    return [Requirement(text) for text in requirements]
+
+
+def all_requirements(member: Member) -> list[Requirement]:
+    """What a member needs with all its extras."""
+    return [*member.requirements, *(one for extra in usable_extras(member, MEMBERS) for one in member.extras[extra])]
+
+
+def with_needed(member: Member, requirements: Iterable[Requirement]) -> list[Member]:
+    """A member and those others that these requirements need."""
+    return [member, *(other for other in needed(requirements, MEMBERS) if other is not member)]
+
+
+def editable(members: Iterable[Member]) -> list[str]:
+    """Arguments that install members from this checkout with all their extras."""
+    arguments = []
+    for member in members:
+        extras = ",".join(usable_extras(member, MEMBERS))
+        arguments += ["-e", f"./{member.folder}[{extras}]" if extras else f"./{member.folder}"]
+    return arguments
+
+
+def without_markers(members: tuple[Member, ...]) -> list[str]:
+    """What members need on some Python only: mypy reads the code as the oldest one would."""
+    marked = [one for member in members for one in member.requirements if one.marker]
+    return [f"{one.name}{one.specifier}" for one in marked]
+
+
+def run_tests(session: nox.Session, member: Member, *options: str) -> None:
+    """Run a member's tests on all processors; pytest fails where it finds none."""
+    folder = f"{member.folder}/tests"
+    helpers = f"pythonpath={folder}"  # what tests share lies beside them
+    session.run("python", "-m", "pytest", "-n", "auto", "-o", helpers, *options, folder, *session.posargs)
+
+
+def build(session: nox.Session, member: Member, folder: Path) -> Path:
+    """Build the source distribution, and the wheel from it."""
+    session.run("uv", "build", "--quiet", "--out-dir", str(folder), member.folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def check_contents(session: nox.Session, member: Member, path: Path) -> None:
+    """The wheel says that it is typed, and holds the licence."""
+    with zipfile.ZipFile(path) as files:
+        names = files.namelist()
+        licences = [files.read(name) for name in names if name.endswith(".dist-info/licenses/LICENSE")]
+    missing = [f"{package}/py.typed" for package in member.packages if f"{package}/py.typed" not in names]
+    if licences != [(ROOT / "LICENSE").read_bytes()]:
+        missing.append(f"the licence: {member.folder}/LICENSE has to be a copy of LICENSE")
+    if missing:
+        session.error(f"{path.name} lacks {', '.join(missing)}")
+
+
+def check_missing_extra(session: nox.Session) -> None:
+    """Without the extra, the command line says in one line what to install."""
+    python = Path(session.bin, "python")
+    done = subprocess.run([python, "-I", "-m", "backscroll"], capture_output=True, text=True, check=False)
+    if not done.returncode or done.stdout or done.stderr.count("\n") != 1 or "backscroll[cli]" not in done.stderr:
+        session.error(f"`python -m backscroll` without its extra: {done.returncode}\n{done.stdout}{done.stderr}")
+    session.log(done.stderr.strip())
+
+
+def lowest_sources(session: nox.Session, member: Member) -> list[str]:
+    """Arguments that install a member and, of each other that it needs, the release that its floor names.
+
+    A release is a tag, ``<distribution>-v<version>``. Until a floor is released, or where a clone has no
+    tags, the checkout stands in.
+    """
+    arguments = editable([member])
+    for other in with_needed(member, all_requirements(member))[1:]:
+        tag = floor_tag(member, other)
+        if tag:
+            archive = subprocess.run(["git", "archive", tag, other.folder], capture_output=True, check=True)
+            folder = Path(session.create_tmp(), tag).resolve()
+            with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
+                files.extractall(folder, filter="data")
+            arguments.append(str(folder / other.folder))
+        else:
+            session.warn(f"the floor has no tag: {member.name} is tried with the {other.name} of this checkout")
+            arguments += editable([other])
+    return arguments
+
+
+def floor_tag(member: Member, other: Member) -> str | None:
+    """The tag of the release that is a member's floor for another one."""
+    floors = [
+        Version(one.version)
+        for requirement in all_requirements(member)
+        if canonicalize_name(requirement.name) == other.name
+        for one in requirement.specifier
+        if one.operator == ">="
+    ]
+    listed = subprocess.run(["git", "tag", "--list", f"{other.name}-v*"], capture_output=True, text=True, check=True)
+    for tag in listed.stdout.split():
+        if Version(tag.removeprefix(f"{other.name}-v")) in floors:
+            return tag
+    return None
+
+
+def set_up_commands(session: nox.Session) -> tuple[str, str]:
+    """The two commands under "Set up" in README.md."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    section = re.search(r"^## Set up\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    commands = re.findall(r"^```sh\n(.*?)\n```$", section[1] if section else "", re.DOTALL | re.MULTILINE)
+    if len(commands) != 2 or any("\n" in command or not shlex.split(command) for command in commands):
+        session.error(f"README.md: Set up holds two sh blocks of one line each, not {commands}")
+    return commands[0], commands[1]
