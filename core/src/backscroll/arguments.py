@@ -1,0 +1,106 @@
+"""What the arguments of a call must be; one check each, for every operation."""
+
+import math
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, Final
+
+from backscroll.errors import InvalidArgument
+
+MAX_SESSION_ID_BYTES: Final = 512
+"""The longest session id, in bytes of UTF-8."""
+
+MAX_SEQ: Final = (1 << 63) - 1
+"""The largest seq, so that every database can hold it."""
+
+MAX_TTL: Final = 100 * 365 * 86_400
+"""The longest TTL, in seconds: a hundred years."""
+
+
+def checked_session_id(value: Any) -> str:
+    """A non-empty string of up to `MAX_SESSION_ID_BYTES`; nothing in it is interpreted or changed."""
+    if type(value) is not str:
+        if not isinstance(value, str):
+            raise InvalidArgument(f"session_id: must be a string, not {type(value).__name__}")
+        value = str.__str__(value)
+    if not value:
+        raise InvalidArgument("session_id: must not be empty")
+    if (size := len(_utf8("session_id", value))) > MAX_SESSION_ID_BYTES:
+        raise InvalidArgument(f"session_id: {size} bytes of UTF-8, over the {MAX_SESSION_ID_BYTES} that one may have")
+    text: str = value
+    return text
+
+
+def checked_prefix(value: Any) -> str:
+    """The start of session ids; may be empty."""
+    if not isinstance(value, str):
+        raise InvalidArgument(f"prefix: must be a string, not {type(value).__name__}")
+    _utf8("prefix", value)
+    return str.__str__(value)
+
+
+def checked_cursor(value: Any) -> str | None:
+    """The cursor of a `SessionPage`, or None."""
+    if value is not None and not isinstance(value, str):
+        raise InvalidArgument(f"cursor: must be what an earlier page gave, not {type(value).__name__}")
+    if value is not None:
+        _utf8("cursor", value)
+    return value
+
+
+def checked_limit(value: Any, name: str = "limit") -> int:
+    """A whole number of at least 1."""
+    return _whole(name, value, 1)
+
+
+def checked_bound(name: str, value: Any) -> int | None:
+    """A seq as an exclusive bound, or None; -1 lies before the first."""
+    return None if value is None else _whole(name, value, -1)
+
+
+def checked_seq(name: str, value: Any) -> int:
+    """A seq or a version."""
+    return _whole(name, value, 0)
+
+
+def checked_seqs(value: Any) -> tuple[int, ...]:
+    """Some seqs, ascending, each once."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise InvalidArgument(f"seqs: must be a list of seqs, not {type(value).__name__}")
+    return tuple(sorted({checked_seq("seqs", seq) for seq in value}))
+
+
+def checked_timeout(value: Any) -> float:
+    """A positive, finite number of seconds."""
+    return _seconds("timeout", value, math.inf)
+
+
+def checked_ttl(value: Any, longest: float | None) -> float:
+    """Seconds, or a timedelta; positive, and at most `longest` seconds or `MAX_TTL`."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    return _seconds("ttl", value, min(longest or MAX_TTL, MAX_TTL))
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if type(value) is not int:
+        raise InvalidArgument(f"{name}: must be a whole number, not {type(value).__name__}")
+    if not least <= value <= MAX_SEQ:
+        raise InvalidArgument(f"{name}: must be {least} to {MAX_SEQ}, not {value}")
+    number: int = value
+    return number
+
+
+def _seconds(name: str, value: Any, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidArgument(f"{name}: must be a number of seconds, not {type(value).__name__}")
+    if not (0 < value <= most and value < math.inf):
+        raise InvalidArgument(f"{name}: must be a positive number of seconds, at most {most:,.0f}, not {value}")
+    return float(value)
+
+
+def _utf8(name: str, value: str) -> bytes:
+    try:
+        return str.encode(value)
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(f"{name}: a lone surrogate at character {error.start} is not text") from None

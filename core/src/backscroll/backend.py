@@ -1,0 +1,400 @@
+"""The interface between `Store` and a database: all that the author of a plugin needs to know.
+
+A backend is small and dumb: bytes in, bytes out, one method per operation of the server. `Store`
+validates, encodes, retries, decodes, leaves out what has expired and tells the observers; a backend
+does none of these, and looks at no clock but its server's. It says what happened in three ways:
+
+- **done**: it returns. What it acknowledged, every later read of every client sees.
+- **surely not done**: it raises `Unavailable` (trying again may help), `VersionConflict`,
+  `TurnIdReused`, `MessageTooLarge`, `StorageError` or `SchemaError`.
+- **unknown**: it raises `OutcomeUnknown`, for example when a request was sent and no answer came.
+  `WindowExceeded` is the final form of it.
+
+`Store` repeats `append`, `discard`, `delete` and `setup` after an unknown outcome, so repeating them
+must be harmless. It never repeats `remove`, whose answer would be lost.
+
+Every method has an async twin with the prefix ``a``, which by default runs it in one of a few threads.
+A backend with an async driver overrides the twins.
+
+Rules that are easy to miss:
+
+- Seqs grow with time: a message never becomes visible after one with a higher seq, or `follow`
+  would miss it.
+- A *duplicate* is decided before a conflict, among the session's last `Limits.dedupe_turns` turns,
+  also when `discard`, `remove` or expiry took its messages. It answers as the first time.
+- When a turn is not among those, and they do not reach back to when it was first sent (`Turn.age`),
+  the answer is `WindowExceeded`.
+- A `VersionConflict` is final: it is not judged from a cache.
+- Where the schema is missing, reads and removals find nothing, and `append` raises `SchemaError`.
+- Objects are used by many threads and loops at once, opened lazily, and dropped, not closed, in the
+  child of a fork.
+"""
+
+import functools
+import os
+import threading
+import time
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
+from uuid import UUID
+
+import attrs
+
+from backscroll.capabilities import (
+    FULL,
+    Capability,
+    Consistency,
+    Durability,
+    Erasure,
+    Level,
+    Limits,
+    Support,
+    declare,
+    partial,
+    unsupported,
+)
+from backscroll.errors import Unsupported
+from backscroll.options import BackendOptions, choice, code_only, option, positive, seconds
+from backscroll.url import URL, Host
+from backscroll.values import Appended, Health, SessionInfo, SessionPage
+
+if TYPE_CHECKING:
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    from backscroll.hookspecs import BackendInfo
+
+__all__ = [
+    "FULL",
+    "URL",
+    "Appended",
+    "Backend",
+    "BackendOptions",
+    "Capability",
+    "Consistency",
+    "Deadline",
+    "Durability",
+    "Erasure",
+    "Health",
+    "Host",
+    "Level",
+    "Limits",
+    "Page",
+    "Row",
+    "SessionInfo",
+    "SessionPage",
+    "Support",
+    "Turn",
+    "Window",
+    "choice",
+    "code_only",
+    "declare",
+    "option",
+    "partial",
+    "positive",
+    "seconds",
+    "unsupported",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Deadline:
+    """The moment by which an operation has to be over, all its tries together."""
+
+    __slots__ = ("_end", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        """Start the time.
+
+        Args:
+            seconds: How long the operation may take from now on.
+        """
+        self.seconds: Final = seconds
+        self._end: Final = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """The seconds that are left; 0 once it has passed."""
+        return max(0.0, self._end - time.monotonic())
+
+
+@attrs.frozen
+class Turn:
+    """What one append adds: all of it, contiguous and in order, or nothing.
+
+    Args:
+        turn_id: The idempotency key.
+        digest: 8 bytes that tell one content from another under the same turn_id.
+        bodies: The encoded messages; at least one.
+        expires_at: From when on they are not read, in microseconds since 1970 by the writer's clock; None for never.
+        purge_in: After how many seconds from now the server may drop them: the TTL with slack on top. None for never.
+        expected_version: The version that the session must have; None for any.
+        age: How many seconds ago the turn was first sent. 0: now, so no copy of it can exist. None: nobody
+            knows, the id is the caller's own.
+    """
+
+    turn_id: UUID
+    digest: bytes
+    bodies: tuple[bytes, ...]
+    expires_at: int | None = None
+    purge_in: float | None = None
+    expected_version: int | None = None
+    age: float | None = 0.0
+
+
+@attrs.frozen
+class Window:
+    """Which records to read.
+
+    Args:
+        after: Only seqs greater than this one; None for no bound.
+        before: Only seqs smaller than this one; None for no bound.
+        limit: How many at the most.
+        newest: From the upper bound downward instead of from the lower one upward.
+        now: Microseconds since 1970; what expires at or before it may be left out.
+    """
+
+    after: int | None
+    before: int | None
+    limit: int
+    newest: bool
+    now: int
+
+
+class Row(NamedTuple):
+    """A stored message; a tuple, not an attrs class, because a read makes one per message."""
+
+    seq: int
+    """its place in the session"""
+    expires_at: int | None
+    """microseconds since 1970; None for never"""
+    body: bytes
+    """the bytes as they were given"""
+
+
+@attrs.frozen
+class Page:
+    """The answer to a read.
+
+    Args:
+        rows: In the order read: ascending, or descending where ``newest`` was asked for. May be fewer than
+            the limit, or none, with more behind them.
+        resume: Where to go on: the next ``after``, or the next ``before`` where ``newest`` was asked for.
+            None when there is no more.
+    """
+
+    rows: list[Row]
+    resume: int | None
+
+
+class Backend(ABC):
+    """One database behind a `Store`.
+
+    A subclass is made without I/O and connects at its first use.
+
+    Args:
+        declared: What its plugin declares.
+        url: The URL that was opened.
+        options: The options; an instance of the class that the plugin names.
+
+    Attributes:
+        declared: As given.
+        url: As given.
+        options: As given.
+        capabilities: What it can do: as declared, unless the options change it.
+        limits: Its limits: as declared, unless the options change them.
+    """
+
+    def __init__(self, declared: "BackendInfo", url: URL, options: Any) -> None:
+        self.declared = declared
+        self.url = url
+        self.options = options
+        self.capabilities = dict(declared.capabilities)
+        self.limits = declared.limits
+        self._threads: ThreadPoolExecutor | None = None
+        self._making_threads = threading.Lock()
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+        _alive.add(self)
+
+    # What every backend has.
+
+    @abstractmethod
+    def append(self, session_id: str, turn: Turn, deadline: Deadline) -> Appended:
+        """Store a turn atomically, once; see the rules above."""
+
+    @abstractmethod
+    def read(self, session_id: str, window: Window, deadline: Deadline) -> Page:
+        """Return a page of records; none for a session that does not exist."""
+
+    @abstractmethod
+    def info(self, session_id: str, deadline: Deadline) -> SessionInfo:
+        """Return what is known of a session; version 0 for one that does not exist."""
+
+    @abstractmethod
+    def setup(self, deadline: Deadline) -> Health:
+        """Make or migrate the schema where it is missing or older, and check the server's settings.
+
+        Raises:
+            SchemaError: The schema is newer than this release, or another program's.
+        """
+
+    @abstractmethod
+    def ping(self, deadline: Deadline) -> Health:
+        """Check that the server answers, and its settings against the declared limits; change nothing."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what this backend opened, without waiting; a client brought along stays open."""
+
+    # What a backend may declare as unsupported.
+
+    def count(self, session_id: str, now: int, deadline: Deadline) -> int:
+        """Return the number of messages that have not expired at `now` (microseconds since 1970)."""
+        raise self._unsupported(Capability.COUNT)
+
+    def sessions(self, prefix: str, cursor: str | None, limit: int, deadline: Deadline) -> SessionPage:
+        """Return up to `limit` sessions whose id starts with `prefix`, from the cursor of an earlier page on."""
+        raise self._unsupported(Capability.SESSIONS)
+
+    def discard(self, session_id: str, before: int, deadline: Deadline) -> None:
+        """Drop the messages with seqs smaller than `before` that are there now; never one appended later."""
+        raise self._unsupported(Capability.DISCARD)
+
+    def remove(self, session_id: str, seqs: tuple[int, ...], now: int, deadline: Deadline) -> tuple[int, ...]:
+        """Drop single messages; return the seqs, ascending, of those that this call really dropped.
+
+        What has expired at `now` (microseconds since 1970) is not there any more.
+        """
+        raise self._unsupported(Capability.REMOVE)
+
+    def delete(self, session_id: str, before: int, deadline: Deadline) -> None:
+        """Drop the session with its counter, if its version still is `before` and all below is discarded.
+
+        Otherwise do nothing: a turn that came in between keeps the session.
+        """
+        raise self._unsupported(Capability.DELETE)
+
+    def purge(self, deadline: Deadline) -> int:
+        """Give back the space of some of what the server's clock lets go; return how many messages, 0 when done."""
+        raise self._unsupported(Capability.PURGE)
+
+    def watch(self, session_id: str, version: int, deadline: Deadline) -> None:
+        """Return when the session's version may be above `version`, or at the deadline."""
+        raise self._unsupported(Capability.WATCH)
+
+    # The async twins.
+
+    async def aappend(self, session_id: str, turn: Turn, deadline: Deadline) -> Appended:
+        """Async twin of `append`."""
+        return await self.in_thread(self.append, session_id, turn, deadline)
+
+    async def aread(self, session_id: str, window: Window, deadline: Deadline) -> Page:
+        """Async twin of `read`."""
+        return await self.in_thread(self.read, session_id, window, deadline)
+
+    async def ainfo(self, session_id: str, deadline: Deadline) -> SessionInfo:
+        """Async twin of `info`."""
+        return await self.in_thread(self.info, session_id, deadline)
+
+    async def asetup(self, deadline: Deadline) -> Health:
+        """Async twin of `setup`."""
+        return await self.in_thread(self.setup, deadline)
+
+    async def aping(self, deadline: Deadline) -> Health:
+        """Async twin of `ping`."""
+        return await self.in_thread(self.ping, deadline)
+
+    async def acount(self, session_id: str, now: int, deadline: Deadline) -> int:
+        """Async twin of `count`."""
+        return await self.in_thread(self.count, session_id, now, deadline)
+
+    async def asessions(self, prefix: str, cursor: str | None, limit: int, deadline: Deadline) -> SessionPage:
+        """Async twin of `sessions`."""
+        return await self.in_thread(self.sessions, prefix, cursor, limit, deadline)
+
+    async def adiscard(self, session_id: str, before: int, deadline: Deadline) -> None:
+        """Async twin of `discard`."""
+        return await self.in_thread(self.discard, session_id, before, deadline)
+
+    async def aremove(self, session_id: str, seqs: tuple[int, ...], now: int, deadline: Deadline) -> tuple[int, ...]:
+        """Async twin of `remove`."""
+        return await self.in_thread(self.remove, session_id, seqs, now, deadline)
+
+    async def adelete(self, session_id: str, before: int, deadline: Deadline) -> None:
+        """Async twin of `delete`."""
+        return await self.in_thread(self.delete, session_id, before, deadline)
+
+    async def apurge(self, deadline: Deadline) -> int:
+        """Async twin of `purge`."""
+        return await self.in_thread(self.purge, deadline)
+
+    async def awatch(self, session_id: str, version: int, deadline: Deadline) -> None:
+        """Async twin of `watch`."""
+        return await self.in_thread(self.watch, session_id, version, deadline)
+
+    async def aclose(self) -> None:
+        """Async twin of `close`; also releases what belongs to the running loop."""
+        self.close()
+
+    # What the base class lends.
+
+    async def in_thread(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a blocking call in one of this backend's own threads; there are `BackendOptions.threads` of them."""
+        import asyncio
+
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor(), functools.partial(call, *args, **kwargs)
+        )
+
+    def per_loop(self, factory: Callable[[], R]) -> R:
+        """The object of the running event loop, made by `factory` at its first use there.
+
+        Async clients belong to the loop they were made on, and a process may run one loop after another.
+        """
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        if loop not in self._by_loop:
+            self._by_loop[loop] = factory()
+        found: R = self._by_loop[loop]
+        return found
+
+    def release_threads(self) -> None:
+        """Let the threads end after the calls that they have; for `close`."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+
+    def forget_after_fork(self) -> None:
+        """Drop, and do not close, what the parent process has open; called in the child of a fork.
+
+        A backend that keeps connections overrides this and calls it.
+        """
+        self._threads = None
+        self._making_threads = threading.Lock()
+        self._by_loop = weakref.WeakKeyDictionary()
+
+    def _executor(self) -> "ThreadPoolExecutor":
+        from concurrent.futures import ThreadPoolExecutor
+
+        with self._making_threads:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self.options.threads, f"backscroll-{self.declared.name}")
+            return self._threads
+
+    def _unsupported(self, capability: Capability) -> Unsupported:
+        return Unsupported(self.declared.name, capability.value, self.capabilities[capability].reason)
+
+
+_alive: "weakref.WeakSet[Backend]" = weakref.WeakSet()
+
+
+def _forget_after_fork() -> None:
+    for backend in list(_alive):
+        backend.forget_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,132 @@
+"""The stored form of a message: a versioned JSON envelope, the same bytes on every backend.
+
+Version 1, in UTF-8 without spaces::
+
+    {"v":1,"turn_id":"<32 hex digits>","stored_at":<µs>,"expires_at":<µs or null>,"index":<place in the turn>,
+     "message":{"role":"user","content":"hi!"}}
+
+Times are microseconds since 1970, UTC, by the writer's clock. A body of version 1 stays readable for
+ever. A body that does not start with ``{`` is kept for encodings to come (compression, encryption).
+"""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Final
+from uuid import UUID
+
+from backscroll.errors import InvalidMessage
+from backscroll.exact import exact, exact_str
+from backscroll.message import FIELDS, ROLES, Message
+from backscroll.values import Record, Unreadable, from_microseconds
+
+VERSION: Final = 1
+"""The version that is written."""
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encode_sorted: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
+).encode
+
+_parse: Final = json.JSONDecoder().raw_decode
+
+_NO_MORE: Final = (None,) * 5
+
+# The messages of a turn share its id and its time; iterating converts each once.
+_turn_id: Final = lru_cache(64)(lambda digits: UUID(int=int(digits, 16)))
+_time: Final = lru_cache(64)(from_microseconds)
+
+
+def encode_turn(
+    messages: Sequence[Message], turn_id: UUID, stored_at: int, expires_at: int | None
+) -> tuple[tuple[bytes, ...], bytes]:
+    """The bodies of a turn's messages, and the digest of their content.
+
+    Args:
+        messages: The turn.
+        turn_id: Its id.
+        stored_at: When it is first sent, in microseconds since 1970.
+        expires_at: When it expires, likewise; None for never.
+
+    Returns:
+        One body for each message, and 8 bytes that are equal for equal messages, whatever the order
+        of keys in their dicts, and do not depend on id and time.
+
+    Raises:
+        InvalidMessage: One of them cannot be stored exactly; the path says where.
+    """
+    expiry = "null" if expires_at is None else expires_at
+    head = f'{{"v":1,"turn_id":"{turn_id.hex}","stored_at":{stored_at},"expires_at":{expiry},"index":'.encode()
+    texts = [_encode_message(message, index) for index, message in enumerate(messages)]
+    bodies = tuple(b'%b%d,"message":%b}' % (head, index, text) for index, (text, _) in enumerate(texts))
+    return bodies, blake2b(b"\n".join([canonical for _, canonical in texts]), digest_size=8).digest()
+
+
+def _encode_message(message: Message, index: int) -> tuple[bytes, bytes]:
+    """The JSON of a message, and the same with sorted keys, for the digest."""
+    role, content = message.role, message.content
+    rest = (message.id, message.name, message.tool_calls, message.tool_call_id, message.extra)
+    if rest == _NO_MORE and type(content) is str and type(role) is str and role in ROLES:
+        # Most messages are plain text; this spares them the walk through the fields.
+        try:
+            text = f'{{"role":"{role}","content":{_encode(content)}}}'.encode()
+        except UnicodeEncodeError:
+            exact_str(content, f"messages[{index}].content")
+            raise
+        return text, text
+    fields = _checked(message, f"messages[{index}]")
+    return _encode(fields).encode(), _encode_sorted(fields).encode()
+
+
+def _checked(message: Message, path: str) -> dict[str, Any]:
+    """The fields of a message that are set, as plain values that JSON keeps."""
+    fields = {}
+    for name, types in FIELDS.items():
+        value = getattr(message, name)
+        if value is None:
+            continue
+        value = exact(value, f"{path}.{name}")
+        if type(value) not in types:
+            expected = " or ".join(kind.__name__ for kind in types)
+            raise InvalidMessage(f"{path}.{name}", f"must be {expected}, not {type(value).__name__}")
+        fields[name] = value
+    if fields.get("role") not in ROLES:
+        raise InvalidMessage(f"{path}.role", f"must be one of {', '.join(sorted(ROLES))}")
+    if "content" not in fields and fields["role"] != "assistant":
+        raise InvalidMessage(f"{path}.content", "only an assistant's message may go without content")
+    return fields
+
+
+def decode(seq: int, expires_at: int | None, body: bytes) -> Record | Unreadable:
+    """The record that a stored body stands for, or an `Unreadable` in its place; never an exception.
+
+    Args:
+        seq: Its place in the session.
+        expires_at: When it expires, in microseconds since 1970, as the backend keeps it; None for never.
+        body: The stored bytes.
+    """
+    try:
+        if body[:1] != b"{":
+            return Unreadable(seq, "stored in an encoding that this release does not know", body)
+        text = body.decode()
+        envelope, end = _parse(text)
+        if end != len(text):
+            return Unreadable(seq, "damaged (trailing bytes)", body)
+        if envelope["v"] != VERSION:
+            return Unreadable(seq, "stored by a later release", body)
+        fields = envelope["message"]
+        for name, value in fields.items():
+            if type(value) not in FIELDS[name]:
+                return Unreadable(seq, f"its field {name} has a wrong type", body)
+        if fields["role"] not in ROLES:
+            return Unreadable(seq, "its role is unknown", body)
+        return Record(
+            seq,
+            _turn_id(envelope["turn_id"]),
+            _time(envelope["stored_at"]),
+            None if expires_at is None else _time(expires_at),
+            Message(**fields),
+        )
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+        return Unreadable(seq, f"damaged ({type(error).__name__})", body)

@@ -1,0 +1,141 @@
+"""What every operation of `Store` shares: its two forms, how it is run, and who is told of it."""
+
+import inspect
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import attrs
+
+from backscroll.backend import Backend
+from backscroll.capabilities import Capability, Limits, Support
+from backscroll.errors import Closed, Unsupported
+from backscroll.hookspecs import OperationEvent
+from backscroll.retry import IO, AsyncIO, Call, SyncIO, drive
+from backscroll.values import Appended
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="Operations")
+Operation = Callable[Concatenate[S, Call, P], Coroutine[Any, Any, R]]
+
+SIZES: Final = ("max_message_bytes", "max_turn_bytes", "max_turn_messages")
+"""The limits that an option can lower, and raise as far as the database goes."""
+
+_SYNC: Final = SyncIO()
+_ASYNC: Final = AsyncIO()
+
+
+def in_sync(operation: Operation[S, P, R]) -> Callable[Concatenate[S, P], R]:
+    """The sync form of an operation that is written as a coroutine."""
+
+    @wraps(operation)
+    def method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return drive(self._start(_SYNC, operation, args, kwargs))
+
+    _sign(method, operation, "")
+    return method
+
+
+def in_async(operation: Operation[S, P, R]) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
+    """The async form of an operation that is written as a coroutine."""
+
+    @wraps(operation)
+    async def method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self._start(_ASYNC, operation, args, kwargs)
+
+    _sign(method, operation, "a")
+    return method
+
+
+def _sign(method: Any, operation: Callable[..., Any], prefix: str) -> None:
+    """Give a form its public name and a signature without `call`."""
+    signature = inspect.signature(operation)
+    method.__signature__ = signature.replace(parameters=[p for p in signature.parameters.values() if p.name != "call"])
+    method.__name__ = prefix + operation.__name__.removeprefix("_")
+    method.__qualname__ = f"Store.{method.__name__}"
+
+
+class Operations:
+    """The ground under `Store`: its backend, its observer, and how an operation is run."""
+
+    def __init__(self, backend: Backend, observer: Callable[[OperationEvent], None] | None = None) -> None:
+        self._backend = backend
+        self._observer = observer
+        self._closed = False
+        self._sizes = tuple(getattr(self.limits, name) for name in SIZES)
+
+    @property
+    def backend(self) -> str:
+        """The name of the backend."""
+        return self._backend.declared.name
+
+    @property
+    def capabilities(self) -> Mapping[Capability, Support]:
+        """What the backend can do."""
+        return self._backend.capabilities
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force, options included, and what the backend claims."""
+        options, limits = self._backend.options, self._backend.limits
+        return attrs.evolve(limits, **{name: min(getattr(options, name), getattr(limits, name)) for name in SIZES})
+
+    def _start(
+        self, io: IO, operation: Callable[..., Coroutine[Any, Any, R]], args: Any, kwargs: Any
+    ) -> Coroutine[Any, Any, R]:
+        if self._closed:
+            raise Closed
+        call = Call(io, self._backend.options.timeout)
+        if not self._observer:
+            return operation(self, call, *args, **kwargs)
+        return self._observed(self._observer, call, operation, args, kwargs)
+
+    async def _observed(
+        self,
+        observer: Callable[[OperationEvent], None],
+        call: Call,
+        operation: Callable[..., Coroutine[Any, Any, R]],
+        args: Any,
+        kwargs: Any,
+    ) -> R:
+        started = time.perf_counter()
+        result: R | None = None
+        error: str | None = None
+        try:
+            result = await operation(self, call, *args, **kwargs)
+            return result
+        except BaseException as failure:
+            error = type(failure).__name__
+            raise
+        finally:
+            session_id = args[0] if args else kwargs.get("session_id")
+            observer(
+                OperationEvent(
+                    backend=self.backend,
+                    operation=operation.__name__.removeprefix("_"),
+                    session_id=session_id if isinstance(session_id, str) else None,
+                    seconds=time.perf_counter() - started,
+                    tries=call.tries,
+                    messages=_messages(result),
+                    error=error,
+                )
+            )
+
+    def _require(self, capability: Capability) -> None:
+        support = self._backend.capabilities[capability]
+        if not support:
+            raise Unsupported(self.backend, capability.value, support.reason)
+
+    def _now(self) -> int:
+        """Microseconds since 1970, by the store's clock."""
+        return self._backend.options.clock() // 1_000
+
+
+def _messages(result: object) -> int:
+    """How many messages an operation stored or returned."""
+    if isinstance(result, Appended):
+        stored: int = len(result.seqs)
+        return 0 if result.duplicate else stored
+    return len(result) if isinstance(result, list) else 0

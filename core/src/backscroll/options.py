@@ -1,0 +1,125 @@
+"""Options: one attrs class per backend, filled from a URL's query and from keyword arguments."""
+
+import difflib
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeVar
+
+import attrs
+
+from backscroll.errors import InvalidOption
+
+T = TypeVar("T")
+
+
+def option(default: T, parse: Callable[[Any], T], doc: str, *, secret: bool = False) -> T:
+    """A field of an options class.
+
+    Args:
+        default: Its value when it is not given.
+        parse: Makes the value out of a string of the URL or a keyword argument; raises ValueError
+            with what is expected, never with what was given.
+        doc: What it does, with its unit; the one place where the option is documented.
+        secret: Keep it out of the `repr`.
+    """
+    return attrs.field(default=default, repr=not secret, metadata={"parse": parse, "doc": doc})
+
+
+def seconds(value: Any) -> float:
+    """A positive, finite number of seconds."""
+    number = _number(value, float)
+    if not 0 < number < math.inf:
+        raise ValueError("expected a positive number of seconds")
+    return number
+
+
+def positive(value: Any) -> int:
+    """A whole number of at least 1."""
+    number = _number(value, int)
+    if number < 1:
+        raise ValueError("expected a whole number of at least 1")
+    return number
+
+
+def choice(*values: str) -> Callable[[Any], Any]:
+    """One of these strings."""
+
+    def parse(value: Any) -> Any:
+        if value not in values:
+            raise ValueError(f"expected one of {', '.join(values)}")
+        return value
+
+    return parse
+
+
+def code_only(value: Any) -> Any:
+    """A callable, which only a keyword argument can give."""
+    if not callable(value):
+        raise ValueError("expected a function, as a keyword argument")
+    return value
+
+
+def _number(value: Any, kind: Callable[[Any], T]) -> T:
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or (kind is int and type(value) is float):
+        raise ValueError("expected a number")
+    try:
+        return kind(value)
+    except (ValueError, OverflowError):
+        raise ValueError("expected a number") from None
+
+
+@attrs.frozen(kw_only=True)
+class BackendOptions:
+    """The options that every backend has; a backend's own class adds to them."""
+
+    timeout: float = option(10.0, seconds, "seconds that an operation may take in all, its retries included")
+    setup: Literal["auto", "never"] = option(
+        "auto", choice("auto", "never"), "auto makes the schema at the first append; never leaves it to setup()"
+    )
+    max_message_bytes: int = option(1 << 20, positive, "the most bytes that one encoded message may have")
+    max_turn_bytes: int = option(4 << 20, positive, "the most bytes that the messages of one turn may have together")
+    max_turn_messages: int = option(1_000, positive, "the most messages that one turn may have")
+    threads: int = option(8, positive, "threads for async calls, where the backend has no async driver")
+    poll: float = option(0.5, seconds, "seconds that follow() waits at the most before it looks again")
+    clock: Callable[[], int] = option(
+        time.time_ns, code_only, "the clock that decides what has expired, in nanoseconds since 1970"
+    )
+
+
+Options = TypeVar("Options", bound=BackendOptions)
+
+_IDENTIFIER: Final = "abcdefghijklmnopqrstuvwxyz_0123456789"
+
+
+def fill(cls: type[Options], scheme: str, query: Mapping[str, str], keywords: Mapping[str, Any]) -> Options:
+    """The options of a store.
+
+    Args:
+        cls: The backend's options class.
+        scheme: The URL's scheme, for the errors.
+        query: The options that stand in the URL.
+        keywords: Those given as keyword arguments; they win.
+
+    Raises:
+        InvalidOption: One that does not exist (the nearest that does is named) or whose value is wrong.
+    """
+    fields = attrs.fields_dict(cls)
+    values = {}
+    for name, value in {**query, **keywords}.items():
+        if name not in fields:
+            raise InvalidOption(f"{scheme}: {_unknown(name, list(fields))}")
+        try:
+            values[name] = fields[name].metadata["parse"](value)
+        except ValueError as error:
+            raise InvalidOption(f"{scheme}: option {name}: {error}") from None
+    return cls(**values)
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    # A piece of a password that was not percent-encoded can land here: only what looks like a name is repeated.
+    if name.strip(_IDENTIFIER):
+        return "an option's name in the URL is not one; are special characters of the password percent-encoded?"
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+    return f"there is no option {name}: {hint}"

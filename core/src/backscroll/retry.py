@@ -1,0 +1,169 @@
+"""One operation under way: its deadline, and the rule by which it is tried again."""
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, Protocol, TypeVar
+
+from backscroll.arguments import checked_timeout
+from backscroll.backend import Deadline
+from backscroll.errors import (
+    BackscrollError,
+    DeadlineExceeded,
+    OutcomeUnknown,
+    TurnIdReused,
+    Unavailable,
+    VersionConflict,
+    WindowExceeded,
+)
+
+R = TypeVar("R")
+
+FIRST_PAUSE: Final = 0.01
+"""The longest pause before the second try, in seconds; it doubles with every further one."""
+
+LONGEST_PAUSE: Final = 1.0
+"""The longest pause between two tries, in seconds."""
+
+WRITES: Final = frozenset({"append", "discard", "remove", "delete", "setup", "purge"})
+"""The methods of a backend of which it matters whether an unanswered call was done."""
+
+
+class IO(Protocol):
+    """How a call reaches the backend: the only thing in which the sync and the async form differ."""
+
+    def call(self, method: Callable[..., R], *arguments: Any) -> Coroutine[Any, Any, R]:
+        """Call a method of a backend, or its async twin; the last argument is the deadline."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class SyncIO:
+    """Calls in place; its coroutines never suspend, so that `drive` can run them without a loop."""
+
+    async def call(self, method: Callable[..., R], *arguments: Any) -> R:
+        """Call the method."""
+        return method(*arguments)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in this thread."""
+        time.sleep(seconds)  # noqa: ASYNC251  # no loop runs this
+
+
+class AsyncIO:
+    """Awaits the async twins, each until its deadline."""
+
+    async def call(self, method: Callable[..., R], *arguments: Any) -> R:
+        """Await the method's async twin; what does not answer by the deadline is cancelled."""
+        import asyncio
+
+        name = method.__name__
+        twin = getattr(method.__self__, f"a{name}")  # type: ignore[attr-defined]  # always a bound method
+        deadline: Deadline = arguments[-1]
+        try:
+            async with asyncio.timeout(deadline.remaining()):
+                answer: R = await twin(*arguments)
+                return answer
+        except TimeoutError:
+            reason = f"{name}: no answer within {deadline.seconds:g} s"
+            raise (OutcomeUnknown if name in WRITES else DeadlineExceeded)(reason) from None
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait without holding up the loop."""
+        import asyncio
+
+        await asyncio.sleep(seconds)
+
+
+def drive(operation: Coroutine[Any, Any, R]) -> R:
+    """Run a coroutine over `SyncIO` to its end."""
+    try:
+        operation.send(None)
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    operation.close()
+    raise RuntimeError("a synchronous operation suspended")
+
+
+class Call:
+    """One operation of a store under way.
+
+    Attributes:
+        deadline: When it has to be over.
+        tries: How many calls of the backend it has made.
+    """
+
+    __slots__ = ("_default", "_io", "_longest_pause", "deadline", "tries")
+
+    def __init__(self, io: IO, default_timeout: float) -> None:
+        self._io = io
+        self._default = default_timeout
+        self._longest_pause = FIRST_PAUSE
+        self.tries = 0
+
+    def within(self, timeout: float | None) -> None:
+        """Start the time: the seconds given, or the store's default for None."""
+        self.deadline = Deadline(self._default if timeout is None else checked_timeout(timeout))
+
+    def once(self, method: Callable[..., R], *arguments: Any) -> Coroutine[Any, Any, R]:
+        """Call a method of the backend, with the deadline as its last argument."""
+        self.tries += 1
+        return self._io.call(method, *arguments, self.deadline)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await self._io.sleep(seconds)
+
+    async def ask(self, method: Callable[..., R], *arguments: Any) -> R:
+        """Call what must not be repeated after an unknown outcome: try again only what was surely not done."""
+        while True:
+            try:
+                return await self.once(method, *arguments)
+            except Unavailable as error:
+                await self._pause(error)
+
+    async def insist(self, attempt: Callable[[], Awaitable[R]]) -> R:
+        """Do what is harmless to repeat: try again after an unknown outcome, too.
+
+        Raises:
+            OutcomeUnknown: One try's outcome was unknown and none was answered since; sure failures after
+                it do not make it sure.
+        """
+        unknown: OutcomeUnknown | None = None
+        while True:
+            try:
+                return await attempt()
+            except (WindowExceeded, TurnIdReused):
+                raise
+            except VersionConflict as conflict:
+                # An earlier try that lands late meets the same conflict, unless the version can still grow into it.
+                if unknown is None or conflict.current > conflict.expected:
+                    raise
+                raise unknown from conflict
+            except OutcomeUnknown as error:
+                unknown = error
+                await self._pause(error)
+            except Unavailable as error:
+                await self._pause(unknown or error)
+            except BackscrollError as error:
+                if unknown is None:
+                    raise
+                raise unknown from error
+            except Exception as error:
+                # An error that the backend did not map says nothing about what was done, and may hold secrets.
+                raise OutcomeUnknown(f"the backend failed with {type(error).__name__}") from error
+
+    async def _pause(self, failure: BackscrollError) -> None:
+        """Wait before the next try, with full jitter below a bound that doubles; raise where the time is up."""
+        seconds = random.uniform(0, self._longest_pause)  # noqa: S311  # jitter, not a secret
+        self._longest_pause = min(2 * self._longest_pause, LONGEST_PAUSE)
+        if seconds < self.deadline.remaining():
+            await self.sleep(seconds)
+        elif isinstance(failure, Unavailable) and self.tries > 1:
+            raise type(failure)(
+                f"{failure} (gave up after {self.tries} tries in {self.deadline.seconds:g} s)"
+            ) from failure
+        else:
+            raise failure

@@ -1,0 +1,78 @@
+"""`Store`, the interface for applications; the same for every database.
+
+Each operation is written once, as a coroutine, in `writing` and `reading`, and given to the class in two forms.
+"""
+
+from types import TracebackType
+from typing import Self, final
+
+from backscroll.arguments import checked_session_id
+from backscroll.history import History
+from backscroll.operations import in_async, in_sync
+from backscroll.reading import Reading
+from backscroll.retry import Call
+from backscroll.values import Health
+from backscroll.writing import Writing
+
+
+@final
+class Store(Writing, Reading):
+    """Chat histories in one database: one for a whole process, from any thread and any event loop.
+
+    Made by `backscroll.open`. Constructing it does no I/O; the first operation connects, and the
+    first append makes the schema unless the option ``setup=never`` is given.
+
+    Every operation has a sync form and an async twin with the prefix ``a``, takes ``timeout=`` in
+    seconds (the default is the option of that name), and raises a `BackscrollError` when it did not
+    do what it says: `InvalidArgument` for a wrong argument, `Unsupported`, `Unavailable`,
+    `StorageError`, `Closed`, and what its own description adds.
+
+    Args:
+        backend: The database.
+        observer: Is told of each finished operation; must not raise.
+    """
+
+    def __repr__(self) -> str:
+        return f"<Store {self.backend}{' (closed)' if self._closed else ''}>"
+
+    def history(self, session_id: str) -> History:
+        """One session made handy; no I/O.
+
+        Raises:
+            InvalidArgument: The id is no session id.
+        """
+        return History(self, checked_session_id(session_id))
+
+    async def _ping(self, call: Call, *, timeout: float | None = None) -> Health:
+        """Check that the database answers, and that its settings keep what the backend claims."""
+        call.within(timeout)
+        return await call.ask(self._backend.ping)
+
+    ping = in_sync(_ping)
+    aping = in_async(_ping)
+
+    def close(self) -> None:
+        """Release the connections; every later call raises `Closed`. Harmless to repeat."""
+        self._closed = True
+        self._backend.close()
+
+    async def aclose(self) -> None:
+        """Async twin of `close`; also releases what belongs to the running loop."""
+        self._closed = True
+        await self._backend.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,126 @@
+"""The grammar of database URLs; the one place where an authority is taken apart.
+
+``scheme://[user[:password]@]host[:port][,host[:port]…]/path?option=value&…``, each part
+percent-encoded; ``scheme:`` alone for a client brought along; ``env:NAME`` for a URL that stands in
+an environment variable.
+
+No error repeats any part of a URL but its scheme: with a ``/``, ``?`` or ``#`` left unencoded in a
+password, every other part may hold a piece of it.
+"""
+
+import os
+import re
+from typing import Final
+from urllib.parse import parse_qsl, unquote
+
+import attrs
+
+from backscroll.errors import InvalidURL
+
+_SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.DOTALL | re.IGNORECASE)
+_HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:]*)(?::(\d{1,5}))?")
+_HINT: Final = "are '/', '?', '#' and '@' in user and password percent-encoded?"
+
+
+@attrs.frozen
+class Host:
+    """One server of a URL.
+
+    Args:
+        name: Host name or address, an IPv6 address without its brackets.
+        port: The port; None where the URL gives none.
+    """
+
+    name: str
+    port: int | None = None
+
+
+@attrs.frozen
+class URL:
+    """A parsed database URL. Neither user nor password is in its `repr`.
+
+    Args:
+        scheme: In lower case, for example ``redis+cluster``.
+        hosts: The servers in the order given.
+        username: The user; None for none.
+        password: The password; None for none.
+        path: What follows the authority, decoded, with its leading ``/``; empty for none.
+        query: The options, decoded.
+    """
+
+    scheme: str
+    hosts: tuple[Host, ...] = ()
+    username: str | None = attrs.field(default=None, repr=False)
+    password: str | None = attrs.field(default=None, repr=False)
+    path: str = attrs.field(default="", repr=False)
+    query: dict[str, str] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def family(self) -> str:
+        """The scheme up to its first ``+``: the name under which a plugin serves it."""
+        return self.scheme.partition("+")[0]
+
+
+def parse_url(text: str) -> URL:
+    """Parse a database URL; ``env:NAME`` is replaced by the variable's value first.
+
+    Raises:
+        InvalidURL: It cannot be parsed, or the variable is not set.
+
+    Example:
+        >>> parse_url("redis://user:secret@one,two:6380/0?timeout=5")
+        URL(scheme='redis', hosts=(Host(name='one', port=None), Host(name='two', port=6380)))
+    """
+    if not isinstance(text, str):
+        raise InvalidURL(f"a database URL is a string, not a {type(text).__name__}")
+    if text.startswith("env:"):
+        return _parse_variable(text.removeprefix("env:"))
+    match = _SCHEME.fullmatch(text)
+    if not match:
+        raise InvalidURL("a database URL starts with its scheme, for example sqlite:///chat.db")
+    scheme, rest = match[1].lower(), match[2]
+    rest, _, fragment = rest.partition("#")
+    rest, _, query = rest.partition("?")
+    if rest and not rest.startswith("//"):
+        raise InvalidURL(f"{scheme}: expected '//' after the scheme, for example {scheme}://…")
+    authority, slash, path = rest.removeprefix("//").partition("/")
+    if fragment or "@" in query or (authority and "@" in path):
+        raise InvalidURL(f"{scheme}: the URL cannot be taken apart: {_HINT}")
+    user, _, hosts = authority.rpartition("@")
+    username, colon, password = user.partition(":")
+    return URL(
+        scheme=scheme,
+        hosts=tuple(_parse_host(scheme, host) for host in hosts.split(",")) if hosts else (),
+        username=unquote(username) if user else None,
+        password=unquote(password) if colon else None,
+        path=unquote(slash + path),
+        query=_parse_query(scheme, query),
+    )
+
+
+def _parse_variable(name: str) -> URL:
+    value = os.environ.get(name)
+    if not value or value.startswith("env:"):
+        raise InvalidURL(f"env:{name}: set the environment variable {name} to a database URL")
+    try:
+        return parse_url(value.strip())
+    except InvalidURL as error:
+        raise InvalidURL(f"env:{name}: {error}") from None
+
+
+def _parse_host(scheme: str, text: str) -> Host:
+    match = _HOST.fullmatch(text)
+    port = int(match[2]) if match and match[2] else None
+    if not match or not match[1] or (port is not None and not 0 < port < 65536):
+        raise InvalidURL(f"{scheme}: a host must be name, name:port or [address]:port, several with commas; {_HINT}")
+    return Host(unquote(match[1].strip("[]")), port)
+
+
+def _parse_query(scheme: str, text: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
+    except ValueError:
+        raise InvalidURL(f"{scheme}: options are given as ?name=value&name=value") from None
+    if len(dict(pairs)) != len(pairs):
+        raise InvalidURL(f"{scheme}: an option is given twice")
+    return dict(pairs)

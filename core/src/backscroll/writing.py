@@ -1,0 +1,216 @@
+"""The operations of `Store` that write."""
+
+import time
+import warnings
+from collections.abc import Awaitable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import attrs
+
+from backscroll.arguments import checked_seq, checked_seqs, checked_session_id, checked_ttl
+from backscroll.backend import Turn
+from backscroll.capabilities import Capability
+from backscroll.envelope import encode_turn
+from backscroll.errors import MessageTooLarge, OutcomeUnknown, Unavailable
+from backscroll.message import Message, as_messages
+from backscroll.operations import SIZES, Operations, in_async, in_sync
+from backscroll.retry import Call
+from backscroll.turn_id import as_turn_id, new_turn_id
+from backscroll.values import Appended, Health
+
+Messages = Message | Mapping[str, Any] | Iterable[Message | Mapping[str, Any]]
+"""The messages of a turn: each a `Message` or a mapping in OpenAI's chat format."""
+
+PURGE_SLACK: Final = 60.0
+"""How many seconds after its expiry the server may drop a message: more than clocks differ."""
+
+
+class Writing(Operations):
+    """The operations that write."""
+
+    _is_set_up = False
+
+    async def _append(
+        self,
+        call: Call,
+        session_id: str,
+        messages: Messages,
+        *,
+        turn_id: UUID | str | None = None,
+        expected_version: int | None = None,
+        ttl: float | timedelta | None = None,
+        timeout: float | None = None,
+    ) -> Appended:
+        """Add the messages of a turn to a session: all of them, contiguous and in order, or none.
+
+        Args:
+            session_id: Any non-empty string of up to 512 bytes of UTF-8.
+            messages: One or more, each a `Message` or a mapping in OpenAI's chat format.
+            turn_id: The idempotency key: repeating the append with the same one adds nothing. A UUID, or any
+                string. Made afresh when None.
+            expected_version: Append only if the session's version still is this one; 0 for a new session.
+            ttl: After how many seconds (or a timedelta) the messages are no longer read.
+            timeout: Seconds for the whole call, retries included.
+
+        Raises:
+            InvalidMessage: A message cannot be stored exactly.
+            MessageTooLarge: A message or the turn is over a limit.
+            VersionConflict: The session has another version than the expected one.
+            TurnIdReused: The turn_id stands for other messages.
+            OutcomeUnknown: Stored or not, nobody can tell; repeat it with the same turn_id.
+        """
+        call.within(timeout)
+        session_id = checked_session_id(session_id)
+        if expected_version is not None:
+            self._require(Capability.CONDITIONAL_APPEND)
+            checked_seq("expected_version", expected_version)
+        key = new_turn_id() if turn_id is None else as_turn_id(turn_id)
+        turn = self._encoded(messages, key, expected_version, ttl)
+        await self._ensure_setup(call)
+        own, first, started = turn_id is None, call.tries, time.monotonic()
+
+        def attempt() -> Awaitable[Appended]:
+            age = (0.0 if call.tries == first else time.monotonic() - started) if own else None
+            return call.once(self._backend.append, session_id, turn if age == 0.0 else attrs.evolve(turn, age=age))
+
+        try:
+            answer = await call.insist(attempt)
+        except OutcomeUnknown as error:
+            raise type(error)(error.reason, key) from error
+        # An id made here was stored by an earlier try of this very call, if it was there already.
+        return attrs.evolve(answer, duplicate=False) if own and answer.duplicate else answer
+
+    append = in_sync(_append)
+    aappend = in_async(_append)
+
+    async def _clear(self, call: Call, session_id: str, *, timeout: float | None = None) -> None:
+        """Drop all messages that are there now. The version goes on from where it is, and retries stay known."""
+        call.within(timeout)
+        self._require(Capability.DISCARD)
+        await self._drain(call, checked_session_id(session_id))
+
+    clear = in_sync(_clear)
+    aclear = in_async(_clear)
+
+    async def _discard(self, call: Call, session_id: str, *, before: int, timeout: float | None = None) -> None:
+        """Drop the oldest messages: those with seqs smaller than `before` that are there now."""
+        call.within(timeout)
+        self._require(Capability.DISCARD)
+        session_id, before = checked_session_id(session_id), checked_seq("before", before)
+        await call.insist(lambda: call.once(self._backend.discard, session_id, before))
+
+    discard = in_sync(_discard)
+    adiscard = in_async(_discard)
+
+    async def _remove(
+        self, call: Call, session_id: str, seqs: Iterable[int], *, timeout: float | None = None
+    ) -> tuple[int, ...]:
+        """Drop single messages.
+
+        Args:
+            session_id: The session.
+            seqs: Their places; those where nothing is are passed over.
+            timeout: Seconds for the whole call.
+
+        Returns:
+            The seqs, ascending, of the messages that this very call dropped: of two callers, one gets each.
+
+        Raises:
+            OutcomeUnknown: Dropped or not, nobody can tell; read the session. It is not repeated by itself.
+        """
+        call.within(timeout)
+        self._require(Capability.REMOVE)
+        session_id, wanted = checked_session_id(session_id), checked_seqs(seqs)
+        return await call.ask(self._backend.remove, session_id, wanted, self._now()) if wanted else ()
+
+    remove = in_sync(_remove)
+    aremove = in_async(_remove)
+
+    async def _delete(self, call: Call, session_id: str, *, timeout: float | None = None) -> None:
+        """Drop a session with all its messages and its counter; one that is made again starts at version 0.
+
+        A turn that is appended by another client while this runs is kept, and the session with it. The
+        session's turn_ids are forgotten, so a turn whose outcome was unknown before may still land after it.
+        """
+        call.within(timeout)
+        self._require(Capability.DELETE)
+        session_id = checked_session_id(session_id)
+        version = await self._drain(call, session_id)
+        # Only a drained session goes, so that repeating this never takes messages of one begun anew.
+        await call.insist(lambda: call.once(self._backend.delete, session_id, version))
+
+    delete = in_sync(_delete)
+    adelete = in_async(_delete)
+
+    async def _purge(self, call: Call, *, timeout: float | None = None) -> int:
+        """Give back the space of expired messages, where the server does not do so by itself.
+
+        Returns:
+            How many messages were dropped; 0 when none is left. What the time did not suffice for, another
+            call goes on with.
+        """
+        call.within(timeout)
+        self._require(Capability.PURGE)
+        total = 0
+        while (some := await call.ask(self._backend.purge)) and call.deadline.remaining():
+            total += some
+        return total + some
+
+    purge = in_sync(_purge)
+    apurge = in_async(_purge)
+
+    async def _setup(self, call: Call, *, timeout: float | None = None) -> Health:
+        """Make or migrate the schema, and check the server's settings; harmless to repeat.
+
+        Raises:
+            SchemaError: The schema is newer than this release, or another program's.
+        """
+        call.within(timeout)
+        health = await call.insist(lambda: call.once(self._backend.setup))
+        self._is_set_up = True
+        return health
+
+    setup = in_sync(_setup)
+    asetup = in_async(_setup)
+
+    async def _ensure_setup(self, call: Call) -> None:
+        """Make the schema before the first append, unless that is left to `setup`."""
+        if self._is_set_up or self._backend.options.setup == "never":
+            return
+        try:
+            health = await call.insist(lambda: call.once(self._backend.setup))
+        except OutcomeUnknown as error:
+            raise Unavailable(f"setup: {error.reason}; nothing was appended") from error
+        self._is_set_up = True
+        for problem in health.problems:
+            warnings.warn(f"{self.backend}: {problem}", RuntimeWarning, stacklevel=2)
+
+    async def _drain(self, call: Call, session_id: str) -> int:
+        """Discard all messages that are there now; the bound is fixed before the first try. Returns the version."""
+        version = (await call.ask(self._backend.info, session_id)).version
+        if version:
+            await call.insist(lambda: call.once(self._backend.discard, session_id, version))
+        return version
+
+    def _encoded(
+        self, messages: Messages, turn_id: UUID, expected_version: int | None, ttl: float | timedelta | None
+    ) -> Turn:
+        now = self._now()
+        expires_at = purge_in = None
+        if ttl is not None:
+            self._require(Capability.TTL)
+            seconds = checked_ttl(ttl, self._backend.limits.max_ttl)
+            expires_at = now + max(1, round(seconds * 1e6))
+            purge_in = seconds + PURGE_SLACK
+        bodies, digest = encode_turn(as_messages(messages), turn_id, now, expires_at)
+        sizes = list(map(len, bodies))
+        self._check_sizes(max(sizes), sum(sizes), len(sizes))
+        return Turn(turn_id, digest, bodies, expires_at, purge_in, expected_version)
+
+    def _check_sizes(self, *sizes: int) -> None:
+        """Compare with the limits of `SIZES`, in their order."""
+        for name, size, limit in zip(SIZES, sizes, self._sizes, strict=True):
+            if size > limit:
+                raise MessageTooLarge(name, limit, size, ceiling=limit == getattr(self._backend.limits, name))
