@@ -1,0 +1,1 @@
+"""The built-in backend: an embedded SQLite file. It comes through the same door as every other one."""

@@ -1,0 +1,235 @@
+"""The SQLite backend: one transaction per operation on a file in WAL mode."""
+
+import sqlite3
+import time
+from itertools import starmap
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from backscroll.backend import (
+    URL,
+    Appended,
+    Backend,
+    Deadline,
+    Durability,
+    Health,
+    Page,
+    Row,
+    SessionInfo,
+    SessionPage,
+    Turn,
+    Window,
+)
+from backscroll.errors import (
+    InvalidURL,
+    PluginError,
+    SchemaError,
+    StorageError,
+    TurnIdReused,
+    Unavailable,
+    VersionConflict,
+    WindowExceeded,
+)
+from backscroll.hookspecs import BackendInfo
+from backscroll.sqlite import layout
+from backscroll.sqlite.connections import MEMORY
+from backscroll.sqlite.file import File, bounded
+from backscroll.sqlite.options import SQLiteOptions
+from backscroll.values import from_microseconds
+
+OLDEST_SQLITE: Final = (3, 37, 0)
+"""The first SQLite with STRICT tables."""
+
+PURGED_PER_APPEND: Final = 16
+"""How many expired messages an append drops at the most, so that they never pile up."""
+
+PURGED_AT_ONCE: Final = 1_000
+"""How many expired messages a call of `purge` drops."""
+
+SESSIONS_AT_ONCE: Final = 1_000
+"""How many sessions a page lists at the most."""
+
+
+class SQLiteBackend(Backend):
+    """Chat histories in one SQLite file, for any number of threads and processes of one machine."""
+
+    def __init__(self, declared: BackendInfo, url: URL, options: SQLiteOptions) -> None:
+        super().__init__(declared, url, options)
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise PluginError(f"sqlite: this Python has SQLite {sqlite3.sqlite_version}; 3.37 or later is needed")
+        lasting = options.durability == "server"
+        path = _path(url)
+        if path == MEMORY or not lasting:
+            self.limits = attrs.evolve(self.limits, durability=Durability.PROCESS)
+        self._file = File(path, "FULL" if lasting else "NORMAL", self.limits.max_message_bytes)
+
+    def append(self, session_id: str, turn: Turn, deadline: Deadline) -> Appended:
+        """One transaction: look the session up, decide, advance its counter, insert."""
+        now = _milliseconds()
+        with self._file.transaction(deadline) as db:
+            if db is None:
+                raise SchemaError(
+                    f"{self._file.path}: there is no schema yet: call setup(), or run: backscroll setup URL"
+                )
+            sid, version, recent = db.execute(layout.FIND, (session_id,)).fetchone() or (0, 0, b"")
+            if (entry := layout.find_turn(recent, turn.turn_id.bytes)) is not None:
+                return _duplicate(entry, turn)
+            if turn.age and not layout.reaches_back(recent, now - round(turn.age * 1_000)):
+                raise WindowExceeded(f"{layout.WINDOW} other turns were appended since this one was first tried")
+            if turn.expected_version not in (None, version):
+                raise VersionConflict(turn.expected_version or 0, version)
+            count = len(turn.bodies)
+            if version + count >= layout.SEQS:
+                raise StorageError(
+                    f"{self._file.path}: the session has used up its {layout.SEQS:,} seqs: begin another one"
+                )
+            entry = layout.Entry(turn.turn_id.bytes, turn.digest, version, count, now)
+            ring = layout.push_turn(recent, entry)
+            if version:
+                db.execute(layout.ADVANCE, (version + count, ring, sid))
+            else:
+                sid = db.execute(layout.BEGIN_SESSION, (session_id, count, ring)).lastrowid
+            purge_at = None if turn.purge_in is None else now + round(turn.purge_in * 1_000)
+            first = sid << 32 | version
+            rows = [(first + index, turn.expires_at, purge_at, body) for index, body in enumerate(turn.bodies)]
+            db.executemany(layout.INSERT, rows)
+            if purge_at is not None:
+                db.execute(layout.PURGE, (now, PURGED_PER_APPEND))
+        return Appended(version + count, tuple(range(version, version + count)), turn.turn_id)
+
+    def read(self, session_id: str, window: Window, deadline: Deadline) -> Page:
+        """One SELECT over the session's range of ids."""
+        statement = layout.READ_NEWEST if window.newest else layout.READ_OLDEST
+        values = _range(session_id, window.after, window.before, window.now) | {"limit": window.limit}
+        with self._file.snapshot(deadline) as db:
+            if db is None:
+                return Page([], None)
+            with bounded(db, deadline):
+                rows = list(starmap(Row, db.execute(statement, values)))
+        return Page(rows, rows[-1].seq if len(rows) == window.limit else None)
+
+    def info(self, session_id: str, deadline: Deadline) -> SessionInfo:
+        """The session's row."""
+        with self._file.snapshot(deadline) as db:
+            known = None if db is None else db.execute(layout.INFO, (session_id,)).fetchone()
+        if known is None:
+            return SessionInfo(session_id, 0, 0)
+        version, first_seq, recent = known
+        landed_at = layout.newest_turn(recent).landed_at
+        return SessionInfo(session_id, version, first_seq, updated_at=from_microseconds(landed_at * 1_000))
+
+    def setup(self, deadline: Deadline) -> Health:
+        """Make the file and its tables, or bring an older schema up to date, in one transaction."""
+        self._file.make(deadline)
+        with self._file.transaction(deadline, any_schema=True) as db:
+            if db is None:
+                raise Unavailable(f"{self._file.path}: was removed while it was set up: try again")
+            if not self._file.is_ours(db, older=True):
+                db.execute(f"PRAGMA application_id = {layout.APPLICATION_ID}")
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            for statements in layout.MIGRATIONS[version:]:
+                for statement in statements:
+                    db.execute(statement)
+            if version < layout.SCHEMA_VERSION:
+                db.execute(f"PRAGMA user_version = {layout.SCHEMA_VERSION}")
+        return self.ping(deadline)
+
+    def ping(self, deadline: Deadline) -> Health:
+        """Ask the file for its journal mode."""
+        problems = []
+        with self._file.snapshot(deadline) as db:
+            mode = "wal" if db is None else db.execute("PRAGMA journal_mode").fetchone()[0]
+        if mode not in ("wal", "memory"):
+            problems.append(f"journal_mode is {mode}, so that readers and writers wait for each other: call setup()")
+        return Health(f"SQLite {sqlite3.sqlite_version}", tuple(problems))
+
+    def count(self, session_id: str, now: int, deadline: Deadline) -> int:
+        """Count the session's range of ids."""
+        with self._file.snapshot(deadline) as db:
+            if db is None:
+                return 0
+            with bounded(db, deadline):
+                found: int = db.execute(layout.COUNT, _range(session_id, None, None, now)).fetchone()[0]
+                return found
+
+    def sessions(self, prefix: str, cursor: str | None, limit: int, deadline: Deadline) -> SessionPage:
+        """Walk the index of session ids, whose order is that of their UTF-8 bytes."""
+        limit = min(limit, SESSIONS_AT_ONCE)
+        with self._file.snapshot(deadline) as db:
+            if db is None:
+                return SessionPage((), None)
+            # One lower bound: of two, SQLite might search by the lesser one and walk to the other.
+            start = (max(prefix, cursor or ""), cursor or "", limit + 1)
+            found = [row[0] for row in db.execute(layout.SESSIONS, start)]
+        ids = tuple(session_id for session_id in found[:limit] if session_id.startswith(prefix))
+        more = len(found) > limit and found[limit].startswith(prefix)
+        return SessionPage(ids, ids[-1] if more else None)
+
+    def discard(self, session_id: str, before: int, deadline: Deadline) -> None:
+        """Delete the front of the session's range of ids."""
+        with self._file.transaction(deadline) as db:
+            if db is not None and (known := db.execute(layout.FIND, (session_id,)).fetchone()):
+                sid, version, _ = known
+                bound = min(before, version)
+                with bounded(db, deadline):
+                    db.execute(layout.DISCARD, (sid << 32, (sid << 32) + bound))
+                db.execute(layout.RAISE_FIRST, (bound, sid))
+
+    def remove(self, session_id: str, seqs: tuple[int, ...], now: int, deadline: Deadline) -> tuple[int, ...]:
+        """Delete single rows."""
+        with self._file.transaction(deadline) as db:
+            if db is None or not (known := db.execute(layout.FIND, (session_id,)).fetchone()):
+                return ()
+            base = known[0] << 32
+            present = (seq for seq in seqs if seq < layout.SEQS)
+            return tuple(seq for seq in present if db.execute(layout.REMOVE, (base + seq, now)).rowcount)
+
+    def delete(self, session_id: str, before: int, deadline: Deadline) -> None:
+        """Delete the row of a drained session."""
+        with self._file.transaction(deadline) as db:
+            if db is not None:
+                db.execute(layout.DELETE, (session_id, before))
+
+    def purge(self, deadline: Deadline) -> int:
+        """Delete a batch of the messages whose time has come."""
+        with self._file.transaction(deadline) as db:
+            if db is None:
+                return 0
+            return db.execute(layout.PURGE, (_milliseconds(), PURGED_AT_ONCE)).rowcount
+
+    def close(self) -> None:
+        """Close the connections; those in use when they come back."""
+        self._file.close()
+        self.release_threads()
+
+
+def _path(url: URL) -> str:
+    if url.hosts or url.username is not None:
+        raise InvalidURL("sqlite: a file has no host: write sqlite:///chat.db, or sqlite:////absolute/chat.db")
+    path = url.path.removeprefix("/")
+    if url.path == "/" or "\0" in path:
+        raise InvalidURL("sqlite: the path names no file: write sqlite:///chat.db, or sqlite:////absolute/chat.db")
+    return MEMORY if path in ("", MEMORY) else str(Path(path).absolute())
+
+
+def _duplicate(entry: layout.Entry, turn: Turn) -> Appended:
+    if entry.digest != turn.digest:
+        raise TurnIdReused(turn.turn_id)
+    end = entry.first_seq + entry.length
+    return Appended(end, tuple(range(entry.first_seq, end)), turn.turn_id, duplicate=True)
+
+
+def _range(session_id: str, after: int | None, before: int | None, now: int) -> dict[str, str | int]:
+    # The bounds stay within the session's own ids.
+    return {
+        "session_id": session_id,
+        "after": -1 if after is None else min(after, layout.SEQS - 1),
+        "before": layout.SEQS if before is None else max(0, min(before, layout.SEQS)),
+        "now": now,
+    }
+
+
+def _milliseconds() -> int:
+    return time.time_ns() // 1_000_000
