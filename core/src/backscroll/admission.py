@@ -1,6 +1,5 @@
 """The rules that a plugin must keep to be used; what breaks one is `Rejected`, and no other plugin suffers."""
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Collection, Iterable
@@ -42,6 +41,8 @@ def _invalid(detail: str) -> Rejected:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """``did you mean …? `` with the nearest of the known words; empty where none is near."""
+    import difflib
+
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
     return f"did you mean {near[0]}? " if near else ""
 

@@ -23,11 +23,13 @@ def checked_session_id(value: Any) -> str:
         if not isinstance(value, str):
             raise InvalidArgument(f"session_id: must be a string, not {type(value).__name__}")
         value = str.__str__(value)
-    if not value:
-        raise InvalidArgument("session_id: must not be empty")
-    if (size := len(_utf8("session_id", value))) > MAX_SESSION_ID_BYTES:
-        raise InvalidArgument(f"session_id: {size} bytes of UTF-8, over the {MAX_SESSION_ID_BYTES} that one may have")
     text: str = value
+    if not text:
+        raise InvalidArgument("session_id: must not be empty")
+    if len(text) * 4 > MAX_SESSION_ID_BYTES or not text.isascii():
+        size = len(_utf8("session_id", text))
+        if size > MAX_SESSION_ID_BYTES:
+            raise InvalidArgument(f"session_id: {size} bytes of UTF-8, over the {MAX_SESSION_ID_BYTES} it may have")
     return text
 
 

@@ -10,15 +10,15 @@ ever. A body that does not start with ``{`` is kept for encodings to come (compr
 """
 
 import json
-from collections.abc import Sequence
-from functools import lru_cache
-from hashlib import blake2b
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
+from json.encoder import encode_basestring
 from typing import Any, Final
 from uuid import UUID
 
 from backscroll.errors import InvalidMessage
-from backscroll.exact import exact, exact_str
-from backscroll.message import FIELDS, ROLES, Message
+from backscroll.exact import exact
+from backscroll.message import FIELDS, ROLES, Message, as_message
 from backscroll.values import Record, Unreadable, from_microseconds
 
 VERSION: Final = 1
@@ -39,12 +39,12 @@ _time: Final = lru_cache(64)(from_microseconds)
 
 
 def encode_turn(
-    messages: Sequence[Message], turn_id: UUID, stored_at: int, expires_at: int | None
+    messages: Sequence[Message | Mapping[str, Any]], turn_id: UUID, stored_at: int, expires_at: int | None
 ) -> tuple[tuple[bytes, ...], bytes]:
     """The bodies of a turn's messages, and the digest of their content.
 
     Args:
-        messages: The turn.
+        messages: The turn: each a `Message` or a mapping in OpenAI's chat format.
         turn_id: Its id.
         stored_at: When it is first sent, in microseconds since 1970.
         expires_at: When it expires, likewise; None for never.
@@ -56,25 +56,55 @@ def encode_turn(
     Raises:
         InvalidMessage: One of them cannot be stored exactly; the path says where.
     """
-    expiry = "null" if expires_at is None else expires_at
-    head = f'{{"v":1,"turn_id":"{turn_id.hex}","stored_at":{stored_at},"expires_at":{expiry},"index":'.encode()
-    texts = [_encode_message(message, index) for index, message in enumerate(messages)]
-    bodies = tuple(b'%b%d,"message":%b}' % (head, index, text) for index, (text, _) in enumerate(texts))
-    return bodies, blake2b(b"\n".join([canonical for _, canonical in texts]), digest_size=8).digest()
+    head = b'{"v":1,"turn_id":"%032x","stored_at":%d,"expires_at":%b,"index":' % (
+        turn_id.int,
+        stored_at,
+        b"null" if expires_at is None else b"%d" % expires_at,
+    )
+    bodies, canonical = [], []
+    for index, message in enumerate(messages):
+        text = _encode_text(message)
+        if text is None:
+            text, same = _encode_fields(as_message(message, index), index)
+        else:
+            same = text
+        bodies.append(b'%b%d,"message":%b}' % (head, index, text))
+        canonical.append(same)
+    return tuple(bodies), _blake2b()(b"\n".join(canonical), digest_size=8).digest()
 
 
-def _encode_message(message: Message, index: int) -> tuple[bytes, bytes]:
+def _encode_text(message: Message | Mapping[str, Any]) -> bytes | None:
+    """The JSON of a message that is plain text, as most are; None for the others, and for what has to be refused."""
+    if type(message) is dict:
+        if len(message) != 2:
+            return None
+        role, content = message.get("role"), message.get("content")
+    elif type(message) is Message and _is_short(message):
+        role, content = message.role, message.content
+    else:
+        return None
+    if type(content) is not str or type(role) is not str or role not in ROLES:
+        return None
+    try:
+        return f'{{"role":"{role}","content":{encode_basestring(content)}}}'.encode()
+    except UnicodeEncodeError:
+        return None
+
+
+def _is_short(message: Message) -> bool:
+    return (message.id, message.name, message.tool_calls, message.tool_call_id, message.extra) == _NO_MORE
+
+
+@cache
+def _blake2b() -> Callable[..., Any]:
+    # Importing hashlib takes longer than most of this package.
+    from hashlib import blake2b
+
+    return blake2b
+
+
+def _encode_fields(message: Message, index: int) -> tuple[bytes, bytes]:
     """The JSON of a message, and the same with sorted keys, for the digest."""
-    role, content = message.role, message.content
-    rest = (message.id, message.name, message.tool_calls, message.tool_call_id, message.extra)
-    if rest == _NO_MORE and type(content) is str and type(role) is str and role in ROLES:
-        # Most messages are plain text; this spares them the walk through the fields.
-        try:
-            text = f'{{"role":"{role}","content":{_encode(content)}}}'.encode()
-        except UnicodeEncodeError:
-            exact_str(content, f"messages[{index}].content")
-            raise
-        return text, text
     fields = _checked(message, f"messages[{index}]")
     return _encode(fields).encode(), _encode_sorted(fields).encode()
 

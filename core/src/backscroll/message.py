@@ -1,6 +1,6 @@
 """`Message`, what a chat history keeps, and its form in OpenAI's chat format."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self, final
 
 import attrs
@@ -85,8 +85,6 @@ class Message:
             >>> Message.from_openai({"role": "assistant", "content": "no", "refusal": "rude"})
             Message('assistant', 'no', extra={'openai': {'refusal': 'rude'}})
         """
-        if len(mapping) == 2 and "role" in mapping and "content" in mapping:
-            return cls(mapping["role"], mapping["content"])
         if "role" not in mapping:
             raise InvalidMessage(path, "has no role: give {'role': 'user', 'content': '…'} or a Message")
         fields = {name: mapping[name] for name in FIELDS if mapping.get(name) is not None}
@@ -120,30 +118,39 @@ def _with_foreign(extra: Any, foreign: dict[str, Any], path: str) -> dict[str, A
     return {FOREIGN: foreign} | extra
 
 
-def as_messages(messages: Any) -> list[Message]:
-    """The messages of a turn, each given as a `Message` or as a mapping in OpenAI's chat format.
-
-    Args:
-        messages: An iterable of them, or a single one.
+def as_list(messages: Any) -> list[Any]:
+    """The messages of a turn, given as an iterable or as a single one.
 
     Raises:
-        InvalidMessage: None at all, or something else among them.
+        InvalidMessage: There is none, or it is no iterable.
     """
     if type(messages) is not list:
         if isinstance(messages, Message | Mapping):
             messages = [messages]
-        elif isinstance(messages, str | bytes) or not hasattr(messages, "__iter__"):
+        elif isinstance(messages, str | bytes) or not isinstance(messages, Iterable):
             raise InvalidMessage("messages", f"must be a list of messages, not a {type(messages).__name__}")
-    turn = [_as_message(message, f"messages[{place}]") for place, message in enumerate(messages)]
-    if not turn:
+        messages = list(messages)
+    if not messages:
         raise InvalidMessage("messages", "a turn has at least one message")
+    turn: list[Any] = messages
     return turn
 
 
-def _as_message(message: Any, path: str) -> Message:
-    if type(message) is Message:
+def as_messages(messages: Any) -> list[Message]:
+    """The same, each as a `Message`; raises `InvalidMessage` likewise."""
+    return [as_message(message, index) for index, message in enumerate(as_list(messages))]
+
+
+def as_message(message: Any, index: int) -> Message:
+    """A message given as a `Message` or as a mapping in OpenAI's chat format.
+
+    Raises:
+        InvalidMessage: It is something else.
+    """
+    if isinstance(message, Message):
         return message
-    if type(message) is dict or isinstance(message, Mapping):
+    path = f"messages[{index}]"
+    if isinstance(message, Mapping):
         return Message.from_openai(message, path)
     raise InvalidMessage(
         path, f"must be a Message or a mapping in OpenAI's chat format, not a {type(message).__name__}"

@@ -62,9 +62,11 @@ class Operations:
 
     def __init__(self, backend: Backend, observer: Callable[[OperationEvent], None] | None = None) -> None:
         self._backend = backend
+        self._options = backend.options
         self._observer = observer
         self._closed = False
         self._sizes = tuple(getattr(self.limits, name) for name in SIZES)
+        self._surely_fits = min(self._sizes[:2])
 
     @property
     def backend(self) -> str:
@@ -79,7 +81,7 @@ class Operations:
     @property
     def limits(self) -> Limits:
         """The limits in force, options included, and what the backend claims."""
-        options, limits = self._backend.options, self._backend.limits
+        options, limits = self._options, self._backend.limits
         return attrs.evolve(limits, **{name: min(getattr(options, name), getattr(limits, name)) for name in SIZES})
 
     def _start(
@@ -87,7 +89,7 @@ class Operations:
     ) -> Coroutine[Any, Any, R]:
         if self._closed:
             raise Closed
-        call = Call(io, self._backend.options.timeout)
+        call = Call(io, self._options.timeout)
         if not self._observer:
             return operation(self, call, *args, **kwargs)
         return self._observed(self._observer, call, operation, args, kwargs)
@@ -130,12 +132,16 @@ class Operations:
 
     def _now(self) -> int:
         """Microseconds since 1970, by the store's clock."""
-        return self._backend.options.clock() // 1_000
+        nanoseconds: int = self._options.clock()
+        return nanoseconds // 1_000
 
 
 def _messages(result: object) -> int:
     """How many messages an operation stored or returned."""
-    if isinstance(result, Appended):
-        stored: int = len(result.seqs)
-        return 0 if result.duplicate else stored
-    return len(result) if isinstance(result, list) else 0
+    match result:
+        case Appended():
+            return 0 if result.duplicate else len(result.seqs)
+        case list():
+            return len(result)
+        case _:
+            return 0

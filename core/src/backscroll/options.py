@@ -1,6 +1,5 @@
 """Options: one attrs class per backend, filled from a URL's query and from keyword arguments."""
 
-import difflib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -120,6 +119,8 @@ def _unknown(name: str, known: list[str]) -> str:
     # A piece of a password that was not percent-encoded can land here: only what looks like a name is repeated.
     if name.strip(_IDENTIFIER):
         return "an option's name in the URL is not one; are special characters of the password percent-encoded?"
+    import difflib
+
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
     return f"there is no option {name}: {hint}"

@@ -238,7 +238,7 @@ class Reading(Operations):
 
     async def _wait(self, call: Call, walk: _Walk, version: int) -> None:
         """Wait until something may be new."""
-        longest = self._backend.options.poll
+        longest = self._options.poll
         if self.capabilities[Capability.WATCH]:
             call.within(longest)
             with suppress(DeadlineExceeded):

@@ -1,6 +1,5 @@
 """One operation under way: its deadline, and the rule by which it is tried again."""
 
-import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol, TypeVar
@@ -157,6 +156,8 @@ class Call:
 
     async def _pause(self, failure: BackscrollError) -> None:
         """Wait before the next try, with full jitter below a bound that doubles; raise where the time is up."""
+        import random
+
         seconds = random.uniform(0, self._longest_pause)  # noqa: S311  # jitter, not a secret
         self._longest_pause = min(2 * self._longest_pause, LONGEST_PAUSE)
         if seconds < self.deadline.remaining():

@@ -11,7 +11,6 @@ password, every other part may hold a piece of it.
 import os
 import re
 from typing import Final
-from urllib.parse import parse_qsl, unquote
 
 import attrs
 
@@ -75,6 +74,8 @@ def parse_url(text: str) -> URL:
         raise InvalidURL(f"a database URL is a string, not a {type(text).__name__}")
     if text.startswith("env:"):
         return _parse_variable(text.removeprefix("env:"))
+    from urllib.parse import unquote
+
     match = _SCHEME.fullmatch(text)
     if not match:
         raise InvalidURL("a database URL starts with its scheme, for example sqlite:///chat.db")
@@ -109,6 +110,8 @@ def _parse_variable(name: str) -> URL:
 
 
 def _parse_host(scheme: str, text: str) -> Host:
+    from urllib.parse import unquote
+
     match = _HOST.fullmatch(text)
     port = int(match[2]) if match and match[2] else None
     if not match or not match[1] or (port is not None and not 0 < port < 65536):
@@ -117,6 +120,8 @@ def _parse_host(scheme: str, text: str) -> Host:
 
 
 def _parse_query(scheme: str, text: str) -> dict[str, str]:
+    from urllib.parse import parse_qsl
+
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
     except ValueError:

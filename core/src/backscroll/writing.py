@@ -14,7 +14,7 @@ from backscroll.backend import Turn
 from backscroll.capabilities import Capability
 from backscroll.envelope import encode_turn
 from backscroll.errors import MessageTooLarge, OutcomeUnknown, Unavailable
-from backscroll.message import Message, as_messages
+from backscroll.message import Message, as_list
 from backscroll.operations import SIZES, Operations, in_async, in_sync
 from backscroll.retry import Call
 from backscroll.turn_id import as_turn_id, new_turn_id
@@ -68,7 +68,8 @@ class Writing(Operations):
             checked_seq("expected_version", expected_version)
         key = new_turn_id() if turn_id is None else as_turn_id(turn_id)
         turn = self._encoded(messages, key, expected_version, ttl)
-        await self._ensure_setup(call)
+        if not self._is_set_up:
+            await self._ensure_setup(call)
         own, first, started = turn_id is None, call.tries, time.monotonic()
 
         def attempt() -> Awaitable[Appended]:
@@ -177,7 +178,7 @@ class Writing(Operations):
 
     async def _ensure_setup(self, call: Call) -> None:
         """Make the schema before the first append, unless that is left to `setup`."""
-        if self._is_set_up or self._backend.options.setup == "never":
+        if self._options.setup == "never":
             return
         try:
             health = await call.insist(lambda: call.once(self._backend.setup))
@@ -204,9 +205,10 @@ class Writing(Operations):
             seconds = checked_ttl(ttl, self._backend.limits.max_ttl)
             expires_at = now + max(1, round(seconds * 1e6))
             purge_in = seconds + PURGE_SLACK
-        bodies, digest = encode_turn(as_messages(messages), turn_id, now, expires_at)
-        sizes = list(map(len, bodies))
-        self._check_sizes(max(sizes), sum(sizes), len(sizes))
+        bodies, digest = encode_turn(as_list(messages), turn_id, now, expires_at)
+        total = sum(map(len, bodies))
+        if total > self._surely_fits or len(bodies) > self._sizes[2]:
+            self._check_sizes(max(map(len, bodies)), total, len(bodies))
         return Turn(turn_id, digest, bodies, expires_at, purge_in, expected_version)
 
     def _check_sizes(self, *sizes: int) -> None:

@@ -1,0 +1,67 @@
+"""Measure the SQLite backend against hand-written code; writes the figures as JSON and as a table.
+
+Ratios are medians over rounds in which both sides take turns in one process, so that a noisy machine
+disturbs both. Times by themselves say more about the machine than about the code.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sqlite3
+import sys
+import tempfile
+from pathlib import Path
+
+from measures import MEASURES, Row
+
+import backscroll
+
+
+def main() -> None:
+    """Run the measures that are named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="the folder for the results")
+    parser.add_argument("--rounds", type=int, default=21, help="how often both sides take turns")
+    parser.add_argument("measures", nargs="*", help=f"of {', '.join(MEASURES)}; all by default")
+    arguments = parser.parse_args()
+    unknown = set(arguments.measures) - set(MEASURES)
+    if unknown:
+        parser.error(f"there is no measure {', '.join(unknown)}; there are {', '.join(MEASURES)}")
+    rows: list[Row] = []
+    for name in arguments.measures or MEASURES:
+        print(f"{name} …", file=sys.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            rows += MEASURES[name](Path(folder), arguments.rounds)
+    text = table(rows)
+    print(text)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "sqlite.md").write_text(text + "\n", encoding="utf-8")
+    report = {"machine": machine(), "rows": [row._asdict() | {"verdict": row.verdict} for row in rows]}
+    (arguments.out / "sqlite.json").write_text(
+        json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+
+
+def table(rows: list[Row]) -> str:
+    """The figures as a Markdown table."""
+    lines = ["| what | measured | target | |", "|---|---:|---:|---|"]
+    for row in rows:
+        target = "" if row.target is None else f"{row.relation} {row.target:g}"
+        lines.append(f"| {row.what} | {row.value:,.4g} {row.unit} | {target} | {row.verdict} |")
+    return "\n".join(lines)
+
+
+def machine() -> dict[str, str | int | None]:
+    """What the figures were measured with."""
+    return {
+        "backscroll": backscroll.__version__,
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+    }
+
+
+if __name__ == "__main__":
+    main()
