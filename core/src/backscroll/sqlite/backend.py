@@ -117,8 +117,9 @@ class SQLiteBackend(Backend):
         if known is None:
             return SessionInfo(session_id, 0, 0)
         version, first_seq, recent = known
-        landed_at = layout.newest_turn(recent).landed_at
-        return SessionInfo(session_id, version, first_seq, updated_at=from_microseconds(landed_at * 1_000))
+        newest = layout.newest_turn(recent)
+        updated_at = None if newest is None else from_microseconds(newest.landed_at * 1_000)
+        return SessionInfo(session_id, version, first_seq, updated_at=updated_at)
 
     def setup(self, deadline: Deadline) -> Health:
         """Make the file and its tables, or bring an older schema up to date, in one transaction."""
@@ -140,7 +141,10 @@ class SQLiteBackend(Backend):
         """Ask the file for its journal mode."""
         problems = []
         with self._file.snapshot(deadline) as db:
-            mode = "wal" if db is None else db.execute("PRAGMA journal_mode").fetchone()[0]
+            mode = "wal"
+            if db is not None:
+                db.execute(layout.OWNER).fetchone()  # only in reading does it learn of another mode
+                mode = db.execute("PRAGMA journal_mode").fetchone()[0]
         if mode not in ("wal", "memory"):
             problems.append(f"journal_mode is {mode}, so that readers and writers wait for each other: call setup()")
         return Health(f"SQLite {sqlite3.sqlite_version}", tuple(problems))

@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NoReturn
 from urllib.parse import quote
 
 from backscroll.backend import Deadline
@@ -72,10 +72,13 @@ class Connections:
     def take_writer(self, deadline: Deadline, mode: Mode = "rw") -> Connection | None:
         """Lend the connection that writes, to one caller at a time; None where there is no file to open."""
         try:
-            self._wait_to_write(deadline)
+            if not self._writing.acquire(timeout=deadline.remaining()):
+                self._say_busy(deadline)
             self._enter(deadline)
             if self._writer is None:
                 self._writer = self._open(mode, deadline)
+            elif self._writer.in_transaction:
+                self._say_nested()
         except BaseException:
             self._leave_writing(deadline)
             raise
@@ -119,12 +122,6 @@ class Connections:
             self._closed = True
             if not self._under_way:
                 self._close_all()
-
-    def _wait_to_write(self, deadline: Deadline) -> None:
-        if not self._writing.acquire(timeout=deadline.remaining()):
-            raise DeadlineExceeded(f"{self.path}: other threads wrote for {deadline.seconds:g} s; nothing was done")
-        if self._writer is not None and self._writer.in_transaction:
-            raise Unavailable(f"{self.path}: called by a signal's handler in the middle of another call")
 
     def _enter(self, deadline: Deadline) -> None:
         with self._gate:
@@ -187,6 +184,12 @@ class Connections:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _say_busy(self, deadline: Deadline) -> NoReturn:
+        raise DeadlineExceeded(f"{self.path}: other threads wrote for {deadline.seconds:g} s; nothing was done")
+
+    def _say_nested(self) -> NoReturn:
+        raise Unavailable(f"{self.path}: called by a signal's handler in the middle of another call")
 
     def _why_lost(self) -> str:
         if self.in_memory:

@@ -54,15 +54,16 @@ class File:
 
     def make(self, deadline: Deadline) -> None:
         """Make an empty file, unless it is ours already, and set its WAL mode, which no transaction can."""
-        db = self.connections.take_writer(deadline, "rwc")
         try:
-            if db is not None:
-                self.is_ours(db, older=True)
-                patiently(db, "PRAGMA journal_mode = WAL", deadline)
+            db = self.connections.take_writer(deadline, "rwc")
+            try:
+                if db is not None:
+                    self.is_ours(db, older=True)
+                    patiently(db, "PRAGMA journal_mode = WAL", deadline)
+            finally:
+                self.connections.give_writer(deadline)
         except sqlite3.Error as error:
             raise self.mapped(error, deadline) from error
-        finally:
-            self.connections.give_writer(deadline)
 
     def is_ours(self, db: Connection, *, older: bool = False) -> bool:
         """Whether the file has our schema; False for an empty one, an error for any other."""
@@ -105,7 +106,7 @@ _ADVICE: Final = {
     sqlite3.SQLITE_NOTADB: "is not a SQLite database: give another path",
     sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup, or salvage it with: sqlite3 FILE .recover",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened: check the path and its permissions",
-    sqlite3.SQLITE_IOERR: "the disk failed: check it",
+    sqlite3.SQLITE_IOERR: "the disk failed or is full: check it",
 }
 
 
@@ -149,9 +150,10 @@ class _Snapshot:
 class _Transaction:
     """Begun on entering; committed on leaving, or rolled back when an exception passes."""
 
-    __slots__ = ("_any_schema", "_db", "_deadline", "_file")
+    __slots__ = ("_any_schema", "_db", "_deadline", "_file", "_lent")
 
     def __init__(self, file: File, deadline: Deadline, any_schema: bool) -> None:
+        self._lent = False
         self._file = file
         self._deadline = deadline
         self._any_schema = any_schema
@@ -160,6 +162,7 @@ class _Transaction:
         file = self._file
         try:
             self._db = file.connections.take_writer(self._deadline)
+            self._lent = True
             try:
                 if self._db is None or not (self._any_schema or file.is_ours(self._db)):
                     self._db = None
@@ -185,4 +188,10 @@ class _Transaction:
             if commit and self._db is not None:
                 self._db.execute("COMMIT")
         finally:
+            self._lent = False
             self._file.connections.give_writer(self._deadline)
+
+    def __del__(self) -> None:
+        # An interrupt, such as Ctrl-C, can come right before __exit__ and keep it from running.
+        if self._lent:
+            self._leave(commit=False)

@@ -92,7 +92,7 @@ def find_turn(recent: bytes, turn_id: bytes) -> Entry | None:
     place = recent.find(turn_id)
     while place % _ENTRY.size and place >= 0:
         place = recent.find(turn_id, place + 1)
-    return None if place < 0 else Entry(*_ENTRY.unpack_from(recent, place))
+    return Entry(*_ENTRY.unpack_from(recent, place)) if 0 <= place <= len(recent) - _ENTRY.size else None
 
 
 def push_turn(recent: bytes, entry: Entry) -> bytes:
@@ -100,9 +100,9 @@ def push_turn(recent: bytes, entry: Entry) -> bytes:
     return _ENTRY.pack(*entry) + recent[: _ENTRY.size * (WINDOW - 1)]
 
 
-def newest_turn(recent: bytes) -> Entry:
-    """The last turn of a session."""
-    return Entry(*_ENTRY.unpack_from(recent))
+def newest_turn(recent: bytes) -> Entry | None:
+    """The last turn of a session; None where the ring is damaged."""
+    return Entry(*_ENTRY.unpack_from(recent)) if len(recent) >= _ENTRY.size else None
 
 
 def reaches_back(recent: bytes, moment: int) -> bool:
