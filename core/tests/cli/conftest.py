@@ -1,0 +1,96 @@
+"""How the tests run the command line: in this process where that is enough, else in one of its own."""
+
+import io
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import backscroll
+from backscroll.cli import main
+
+PATIENCE = 60
+"""Seconds after which a test gives up on a process."""
+
+
+@attrs.frozen
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[Any]:
+        # Not splitlines(), which would split at the line separators that JSON leaves alone.
+        return [json.loads(line) for line in self.out.removesuffix("\n").split("\n")]
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in this process."""
+
+    def run(*args: object, stdin: bytes = b"") -> Ran:
+        capsysbinary.readouterr()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = main([str(arg) for arg in args])
+        captured = capsysbinary.readouterr()
+        return Ran(code, captured.out.decode(), captured.err.decode())
+
+    return run
+
+
+@pytest.fixture
+def process() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start a command in a process of its own; it is gone after the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*args: object, **options: Any) -> subprocess.Popen[bytes]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        # As on most machines: what is written to a pipe waits in a buffer.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        options = options | {"env": environment | options.get("env", {})}
+        command = [sys.executable, "-m", "backscroll", *map(str, args)]
+        started.append(subprocess.Popen(command, **pipes | options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+@pytest.fixture
+def next_line() -> Callable[[subprocess.Popen[bytes]], bytes]:
+    """The next line that a process writes to its stdout, if it comes in time."""
+
+    def next_line(process: subprocess.Popen[bytes]) -> bytes:
+        assert process.stdout is not None
+        assert select.select([process.stdout], [], [], PATIENCE)[0], "nothing came"
+        return process.stdout.readline()
+
+    return next_line
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The URL of a file that is not there yet."""
+    return f"sqlite:///{tmp_path}/chat.db"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[backscroll.Store]:
+    """A store on the same file."""
+    with backscroll.open(url) as store:
+        yield store
