@@ -1,11 +1,11 @@
 """What the arguments of a call must be; one check each, for every operation."""
 
-import math
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
 from backscroll.errors import InvalidArgument
+from backscroll.options import MAX_SECONDS
 
 MAX_SESSION_ID_BYTES: Final = 512
 """The longest session id, in bytes of UTF-8."""
@@ -43,11 +43,12 @@ def checked_prefix(value: Any) -> str:
 
 def checked_cursor(value: Any) -> str | None:
     """The cursor of a `SessionPage`, or None."""
-    if value is not None and not isinstance(value, str):
+    if value is None:
+        return None
+    if not isinstance(value, str):
         raise InvalidArgument(f"cursor: must be what an earlier page gave, not {type(value).__name__}")
-    if value is not None:
-        _utf8("cursor", value)
-    return value
+    _utf8("cursor", value)
+    return str.__str__(value)
 
 
 def checked_limit(value: Any, name: str = "limit") -> int:
@@ -73,8 +74,8 @@ def checked_seqs(value: Any) -> tuple[int, ...]:
 
 
 def checked_timeout(value: Any) -> float:
-    """A positive, finite number of seconds."""
-    return _seconds("timeout", value, math.inf)
+    """A positive number of seconds, at most `MAX_SECONDS`."""
+    return _seconds("timeout", value, MAX_SECONDS)
 
 
 def checked_ttl(value: Any, longest: float | None) -> float:
@@ -88,7 +89,7 @@ def _whole(name: str, value: Any, least: int) -> int:
     if type(value) is not int:
         raise InvalidArgument(f"{name}: must be a whole number, not {type(value).__name__}")
     if not least <= value <= MAX_SEQ:
-        raise InvalidArgument(f"{name}: must be {least} to {MAX_SEQ}, not {value}")
+        raise InvalidArgument(f"{name}: must be {least} to {MAX_SEQ}, not {_shown(value)}")
     number: int = value
     return number
 
@@ -96,9 +97,14 @@ def _whole(name: str, value: Any, least: int) -> int:
 def _seconds(name: str, value: Any, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidArgument(f"{name}: must be a number of seconds, not {type(value).__name__}")
-    if not (0 < value <= most and value < math.inf):
-        raise InvalidArgument(f"{name}: must be a positive number of seconds, at most {most:,.0f}, not {value}")
+    if not 0 < value <= most:
+        raise InvalidArgument(f"{name}: must be a positive number of seconds, at most {most:,.0f}, not {_shown(value)}")
     return float(value)
+
+
+def _shown(value: Any) -> str:
+    # Python itself does not print an int of more than 4,300 digits.
+    return str(value) if isinstance(value, float) or value.bit_length() < 128 else "one that large"
 
 
 def _utf8(name: str, value: str) -> bytes:

@@ -22,15 +22,14 @@ Rules that are easy to miss:
   would miss it.
 - A *duplicate* is decided before a conflict, among the session's last `Limits.dedupe_turns` turns,
   also when `discard`, `remove` or expiry took its messages. It answers as the first time.
-- When a turn is not among those, and they do not reach back to when it was first sent (`Turn.age`),
-  the answer is `WindowExceeded`.
+- When a turn is not among those, and they do not reach back to when an earlier copy may have been sent
+  (`Turn.age`), the answer is `WindowExceeded`.
 - A `VersionConflict` is final: it is not judged from a cache.
 - Where the schema is missing, reads and removals find nothing, and `append` raises `SchemaError`.
 - Objects are used by many threads and loops at once, opened lazily, and dropped, not closed, in the
   child of a fork.
 """
 
-import functools
 import os
 import threading
 import time
@@ -55,7 +54,7 @@ from backscroll.capabilities import (
     partial,
     unsupported,
 )
-from backscroll.errors import Unsupported
+from backscroll.errors import Closed, Unsupported
 from backscroll.options import BackendOptions, choice, code_only, option, positive, seconds
 from backscroll.url import URL, Host
 from backscroll.values import Appended, Health, SessionInfo, SessionPage
@@ -68,6 +67,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FULL",
+    "PAGE_BYTES",
     "URL",
     "Appended",
     "Backend",
@@ -97,6 +97,9 @@ __all__ = [
     "seconds",
     "unsupported",
 ]
+
+PAGE_BYTES: Final = 1 << 20
+"""How many bytes of bodies a page holds before it ends, short of its limit if need be."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -132,8 +135,8 @@ class Turn:
         expires_at: From when on they are not read, in microseconds since 1970 by the writer's clock; None for never.
         purge_in: After how many seconds from now the server may drop them: the TTL with slack on top. None for never.
         expected_version: The version that the session must have; None for any.
-        age: How many seconds ago the turn was first sent. 0: now, so no copy of it can exist. None: nobody
-            knows, the id is the caller's own.
+        age: How many seconds ago a copy of the turn was sent whose outcome is unknown. 0: there is none. None: nobody
+            knows, since the id is the caller's own and this is the first try of this call.
     """
 
     turn_id: UUID
@@ -177,7 +180,7 @@ class Row(NamedTuple):
 
 @attrs.frozen
 class Page:
-    """The answer to a read.
+    """The answer to a read. It ends after about `PAGE_BYTES` of bodies, so that memory stays bounded.
 
     Args:
         rows: In the order read: ascending, or descending where ``newest`` was asked for. May be fewer than
@@ -345,9 +348,11 @@ class Backend(ABC):
         """Run a blocking call in one of this backend's own threads; there are `BackendOptions.threads` of them."""
         import asyncio
 
-        return await asyncio.get_running_loop().run_in_executor(
-            self._executor(), functools.partial(call, *args, **kwargs)
-        )
+        try:
+            future = self._executor().submit(call, *args, **kwargs)
+        except RuntimeError:
+            raise Closed from None
+        return await asyncio.wrap_future(future)
 
     def per_loop(self, factory: Callable[[], R]) -> R:
         """The object of the running event loop, made by `factory` at its first use there.
@@ -358,6 +363,9 @@ class Backend(ABC):
 
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
+            # A client refers to its loop, so that neither of them would ever go by itself.
+            for ended in [other for other in self._by_loop if other.is_closed()]:
+                del self._by_loop[ended]
             self._by_loop[loop] = factory()
         found: R = self._by_loop[loop]
         return found

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from json.encoder import encode_basestring
+from math import isfinite
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,13 +30,21 @@ _encode_sorted: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
 ).encode
 
-_parse: Final = json.JSONDecoder().raw_decode
 
-_NO_MORE: Final = (None,) * 5
+def _finite(number: str) -> float:
+    if not isfinite(value := float(number)):
+        raise ValueError("a number that JSON does not have")
+    return value
+
+
+_parse: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite).raw_decode
 
 # The messages of a turn share its id and its time; iterating converts each once.
 _turn_id: Final = lru_cache(64)(lambda digits: UUID(int=int(digits, 16)))
 _time: Final = lru_cache(64)(from_microseconds)
+
+
+_STARTS: Final = {role: f'{{"role":"{role}","content":' for role in ROLES}
 
 
 def encode_turn(
@@ -83,16 +92,22 @@ def _encode_text(message: Message | Mapping[str, Any]) -> bytes | None:
         role, content = message.role, message.content
     else:
         return None
-    if type(content) is not str or type(role) is not str or role not in ROLES:
+    if type(content) is not str or type(role) is not str or role not in _STARTS:
         return None
     try:
-        return f'{{"role":"{role}","content":{encode_basestring(content)}}}'.encode()
+        return f"{_STARTS[role]}{encode_basestring(content)}}}".encode()
     except UnicodeEncodeError:
         return None
 
 
 def _is_short(message: Message) -> bool:
-    return (message.id, message.name, message.tool_calls, message.tool_call_id, message.extra) == _NO_MORE
+    return (
+        message.id is None
+        and message.name is None
+        and message.tool_calls is None
+        and message.tool_call_id is None
+        and message.extra is None
+    )
 
 
 @cache
@@ -106,7 +121,9 @@ def _blake2b() -> Callable[..., Any]:
 def _encode_fields(message: Message, index: int) -> tuple[bytes, bytes]:
     """The JSON of a message, and the same with sorted keys, for the digest."""
     fields = _checked(message, f"messages[{index}]")
-    return _encode(fields).encode(), _encode_sorted(fields).encode()
+    text = _encode(fields).encode()
+    # The same digest as by the short way, whatever way the message was given.
+    return text, text if len(fields) == 2 and type(fields.get("content")) is str else _encode_sorted(fields).encode()
 
 
 def _checked(message: Message, path: str) -> dict[str, Any]:
@@ -151,6 +168,8 @@ def decode(seq: int, expires_at: int | None, body: bytes) -> Record | Unreadable
                 return Unreadable(seq, f"its field {name} has a wrong type", body)
         if fields["role"] not in ROLES:
             return Unreadable(seq, "its role is unknown", body)
+        if "\\u" in text:
+            exact(fields, "message")  # only so can a lone surrogate be written
         return Record(
             seq,
             _turn_id(envelope["turn_id"]),

@@ -79,7 +79,8 @@ class Message:
             path: Where it stands, for the error.
 
         Raises:
-            InvalidMessage: No role, a key that is not a string, or ``extra`` is no mapping or holds the same key twice.
+            InvalidMessage: No role; or ``extra``, beside keys that are no field of ours, is no dict or has an
+                ``openai`` of its own.
 
         Example:
             >>> Message.from_openai({"role": "assistant", "content": "no", "refusal": "rude"})

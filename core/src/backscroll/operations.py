@@ -113,6 +113,7 @@ class Operations:
             raise
         finally:
             session_id = args[0] if args else kwargs.get("session_id")
+            session_id = getattr(session_id, "session_id", session_id)  # a page of an iteration has it in its walk
             observer(
                 OperationEvent(
                     backend=self.backend,

@@ -1,6 +1,5 @@
 """Options: one attrs class per backend, filled from a URL's query and from keyword arguments."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeVar
@@ -10,6 +9,9 @@ import attrs
 from backscroll.errors import InvalidOption
 
 T = TypeVar("T")
+
+MAX_SECONDS: Final = 1_000_000
+"""The longest time that can be waited for: as long as every lock and driver takes, eleven days."""
 
 
 def option(default: T, parse: Callable[[Any], T], doc: str, *, secret: bool = False) -> T:
@@ -26,10 +28,10 @@ def option(default: T, parse: Callable[[Any], T], doc: str, *, secret: bool = Fa
 
 
 def seconds(value: Any) -> float:
-    """A positive, finite number of seconds."""
+    """A positive number of seconds, at most `MAX_SECONDS`."""
     number = _number(value, float)
-    if not 0 < number < math.inf:
-        raise ValueError("expected a positive number of seconds")
+    if not 0 < number <= MAX_SECONDS:
+        raise ValueError(f"expected a positive number of seconds, at most {MAX_SECONDS:,}")
     return number
 
 
@@ -88,8 +90,6 @@ class BackendOptions:
 
 Options = TypeVar("Options", bound=BackendOptions)
 
-_IDENTIFIER: Final = "abcdefghijklmnopqrstuvwxyz_0123456789"
-
 
 def fill(cls: type[Options], scheme: str, query: Mapping[str, str], keywords: Mapping[str, Any]) -> Options:
     """The options of a store.
@@ -107,20 +107,22 @@ def fill(cls: type[Options], scheme: str, query: Mapping[str, str], keywords: Ma
     values = {}
     for name, value in {**query, **keywords}.items():
         if name not in fields:
-            raise InvalidOption(f"{scheme}: {_unknown(name, list(fields))}")
+            # A piece of a password that was not percent-encoded can stand in the URL: only the code's own is repeated.
+            given = f"no option {name}" if name in keywords else "no such option as one in the URL"
+            raise InvalidOption(f"{scheme}: there is {given}: {_hint(name, list(fields))}")
+        problem = None
         try:
             values[name] = fields[name].metadata["parse"](value)
         except ValueError as error:
-            raise InvalidOption(f"{scheme}: option {name}: {error}") from None
+            problem = str(error)
+        # Raised behind the handler, because what led to the error may repeat the value.
+        if problem is not None:
+            raise InvalidOption(f"{scheme}: option {name}: {problem}")
     return cls(**values)
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    # A piece of a password that was not percent-encoded can land here: only what looks like a name is repeated.
-    if name.strip(_IDENTIFIER):
-        return "an option's name in the URL is not one; are special characters of the password percent-encoded?"
+def _hint(name: str, known: list[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
-    return f"there is no option {name}: {hint}"
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"

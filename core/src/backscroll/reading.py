@@ -11,19 +11,16 @@ from backscroll.arguments import (
     checked_prefix,
     checked_session_id,
 )
-from backscroll.backend import Row, Window
+from backscroll.backend import PAGE_BYTES, Row, Window
 from backscroll.capabilities import Capability
 from backscroll.envelope import decode
-from backscroll.errors import Closed, DeadlineExceeded
+from backscroll.errors import BackscrollError, Closed, Unavailable
 from backscroll.operations import Operations, in_async, in_sync
 from backscroll.retry import Call
 from backscroll.values import Record, SessionInfo, SessionPage, Unreadable
 
 MOST_ROWS: Final = 1_000
 """The most rows that a backend is asked for at once."""
-
-PAGE_BYTES: Final = 1 << 20
-"""The bytes that a page of an iteration aims at, so that its memory stays constant."""
 
 SHORTEST_POLL: Final = 0.02
 """How soon `follow` looks again after something was new, in seconds; doubles up to the option ``poll``."""
@@ -163,13 +160,13 @@ class Reading(Operations):
             after: Only seqs greater than this one.
             timeout: Seconds for each page that is read underneath.
         """
-        return self._iterating(_Walk(session_id, after), timeout)
+        return self._iterating(self._walk(session_id, after), timeout)
 
     def aiterate(
         self, session_id: str, *, after: int | None = None, timeout: float | None = None
     ) -> AsyncIterator[Record | Unreadable]:
         """Async twin of `iterate`."""
-        return self._aiterating(_Walk(session_id, after), timeout)
+        return self._aiterating(self._walk(session_id, after), timeout)
 
     def follow(
         self, session_id: str, *, after: int | None = None, timeout: float | None = None
@@ -178,13 +175,18 @@ class Reading(Operations):
 
         A session that is deleted and begun again counts from 0: follow it anew.
         """
-        return self._following(_Walk(session_id, after), timeout)
+        return self._following(self._walk(session_id, after), timeout)
 
     def afollow(
         self, session_id: str, *, after: int | None = None, timeout: float | None = None
     ) -> AsyncIterator[Record | Unreadable]:
         """Async twin of `follow`."""
-        return self._afollowing(_Walk(session_id, after), timeout)
+        return self._afollowing(self._walk(session_id, after), timeout)
+
+    def _walk(self, session_id: str, after: int | None) -> _Walk:
+        if self._closed:
+            raise Closed
+        return _Walk(session_id, after)
 
     def _iterating(self, walk: _Walk, timeout: float | None) -> Iterator[Record | Unreadable]:
         while walk.more:
@@ -198,21 +200,24 @@ class Reading(Operations):
     def _following(self, walk: _Walk, timeout: float | None) -> Iterator[Record | Unreadable]:
         try:
             while True:
-                version = self._known_version(walk, timeout=timeout)
+                # Seen before the pages are read, so that nothing slips through between reading and waiting.
+                version = self.version(walk.session_id, timeout=timeout) if self._watches() else 0
                 yield from self._iterating(walk, timeout)
                 self._rest(walk, version)
-        except Closed:
-            return
+        except BackscrollError:
+            if not self._closed:
+                raise
 
     async def _afollowing(self, walk: _Walk, timeout: float | None) -> AsyncIterator[Record | Unreadable]:
         try:
             while True:
-                version = await self._aknown_version(walk, timeout=timeout)
+                version = await self.aversion(walk.session_id, timeout=timeout) if self._watches() else 0
                 async for record in self._aiterating(walk, timeout):
                     yield record
                 await self._arest(walk, version)
-        except Closed:
-            return
+        except BackscrollError:
+            if not self._closed:
+                raise
 
     async def _iterate(self, call: Call, walk: _Walk, *, timeout: float | None = None) -> list[Record | Unreadable]:
         """One page of an iteration."""
@@ -227,29 +232,23 @@ class Reading(Operations):
     _next = in_sync(_iterate)
     _anext = in_async(_iterate)
 
-    async def _version_before(self, call: Call, walk: _Walk, *, timeout: float | None = None) -> int:
-        """The version to wait beyond, seen before the pages are read, so that none slips through between."""
-        if not self.capabilities[Capability.WATCH]:
-            return 0
-        return (await self._info(call, walk.session_id, timeout=timeout)).version
+    def _watches(self) -> bool:
+        return bool(self.capabilities[Capability.WATCH])
 
-    _known_version = in_sync(_version_before)
-    _aknown_version = in_async(_version_before)
-
-    async def _wait(self, call: Call, walk: _Walk, version: int) -> None:
+    async def _follow(self, call: Call, walk: _Walk, version: int) -> None:
         """Wait until something may be new."""
         longest = self._options.poll
-        if self.capabilities[Capability.WATCH]:
+        if self._watches():
             call.within(longest)
-            with suppress(DeadlineExceeded):
-                await call.once(self._backend.watch, walk.session_id, version)
+            with suppress(Unavailable):
+                await call.ask(self._backend.watch, walk.session_id, version)
         else:
             await call.sleep(min(walk.pause, longest))
             walk.pause = min(2 * walk.pause, longest)
         walk.more = True
 
-    _rest = in_sync(_wait)
-    _arest = in_async(_wait)
+    _rest = in_sync(_follow)
+    _arest = in_async(_follow)
 
     async def _page(self, call: Call, session_id: str, window: Window) -> tuple[list[Row], int | None]:
         """The live rows of a page, and where to go on."""

@@ -10,6 +10,7 @@ from backscroll.errors import (
     BackscrollError,
     DeadlineExceeded,
     OutcomeUnknown,
+    StorageError,
     TurnIdReused,
     Unavailable,
     VersionConflict,
@@ -23,6 +24,9 @@ FIRST_PAUSE: Final = 0.01
 
 LONGEST_PAUSE: Final = 1.0
 """The longest pause between two tries, in seconds."""
+
+GRACE: Final = 0.2
+"""How many seconds after its deadline an async call is cancelled, so that a backend can say what happened itself."""
 
 WRITES: Final = frozenset({"append", "discard", "remove", "delete", "setup", "purge"})
 """The methods of a backend of which it matters whether an unanswered call was done."""
@@ -60,11 +64,14 @@ class AsyncIO:
         name = method.__name__
         twin = getattr(method.__self__, f"a{name}")  # type: ignore[attr-defined]  # always a bound method
         deadline: Deadline = arguments[-1]
+        limit = asyncio.timeout(deadline.remaining() + GRACE)
         try:
-            async with asyncio.timeout(deadline.remaining()):
+            async with limit:
                 answer: R = await twin(*arguments)
                 return answer
         except TimeoutError:
+            if not limit.expired():
+                raise  # the backend's own, and not mapped
             reason = f"{name}: no answer within {deadline.seconds:g} s"
             raise (OutcomeUnknown if name in WRITES else DeadlineExceeded)(reason) from None
 
@@ -107,7 +114,13 @@ class Call:
         self.deadline = Deadline(self._default if timeout is None else checked_timeout(timeout))
 
     def once(self, method: Callable[..., R], *arguments: Any) -> Coroutine[Any, Any, R]:
-        """Call a method of the backend, with the deadline as its last argument."""
+        """Call a method of the backend, with the deadline as its last argument.
+
+        Raises:
+            DeadlineExceeded: The time is up already, and nothing was sent.
+        """
+        if self.tries and not self.deadline.remaining():
+            raise DeadlineExceeded(f"{method.__name__}: not begun within {self.deadline.seconds:g} s: raise timeout")
         self.tries += 1
         return self._io.call(method, *arguments, self.deadline)
 
@@ -122,18 +135,28 @@ class Call:
                 return await self.once(method, *arguments)
             except Unavailable as error:
                 await self._pause(error)
+            except BackscrollError:
+                raise
+            except Exception as error:
+                raise (OutcomeUnknown if method.__name__ in WRITES else StorageError)(_unmapped(error)) from error
 
-    async def insist(self, attempt: Callable[[], Awaitable[R]]) -> R:
+    async def insist(self, attempt: Callable[[float | None], Awaitable[R]]) -> R:
         """Do what is harmless to repeat: try again after an unknown outcome, too.
+
+        Args:
+            attempt: Makes one try. It is given the moment, on the monotonic clock, at which the first try with an
+                unknown outcome began; None while there was none.
 
         Raises:
             OutcomeUnknown: One try's outcome was unknown and none was answered since; sure failures after
                 it do not make it sure.
         """
         unknown: OutcomeUnknown | None = None
+        doubtful_since: float | None = None
         while True:
+            began = time.monotonic()
             try:
-                return await attempt()
+                return await attempt(doubtful_since)
             except (WindowExceeded, TurnIdReused):
                 raise
             except VersionConflict as conflict:
@@ -143,6 +166,7 @@ class Call:
                 raise unknown from conflict
             except OutcomeUnknown as error:
                 unknown = error
+                doubtful_since = began if doubtful_since is None else doubtful_since
                 await self._pause(error)
             except Unavailable as error:
                 await self._pause(unknown or error)
@@ -151,8 +175,7 @@ class Call:
                     raise
                 raise unknown from error
             except Exception as error:
-                # An error that the backend did not map says nothing about what was done, and may hold secrets.
-                raise OutcomeUnknown(f"the backend failed with {type(error).__name__}") from error
+                raise OutcomeUnknown(_unmapped(error)) from error
 
     async def _pause(self, failure: BackscrollError) -> None:
         """Wait before the next try, with full jitter below a bound that doubles; raise where the time is up."""
@@ -162,9 +185,15 @@ class Call:
         self._longest_pause = min(2 * self._longest_pause, LONGEST_PAUSE)
         if seconds < self.deadline.remaining():
             await self.sleep(seconds)
-        elif isinstance(failure, Unavailable) and self.tries > 1:
+            if self.deadline.remaining():
+                return
+        if isinstance(failure, Unavailable) and self.tries > 1:
             raise type(failure)(
                 f"{failure} (gave up after {self.tries} tries in {self.deadline.seconds:g} s)"
             ) from failure
-        else:
-            raise failure
+        raise failure
+
+
+def _unmapped(error: Exception) -> str:
+    """What is said of an error that the backend did not map: it tells not what was done, and may hold secrets."""
+    return f"the backend failed with {type(error).__name__}"

@@ -10,14 +10,14 @@ from backscroll.errors import InvalidArgument
 NAMESPACE: Final = UUID("6d0b0f0e-8f5d-5c52-9d52-1d0a54f1c7b1")
 """The namespace in which a caller's strings become UUIDs of version 5."""
 
+_FREE: Final = 0xFFFF_FFFF_FFFF_0FFF_3FFF_FFFF_FFFF_FFFF
+_VERSION_7: Final = 0x0000_0000_0000_7000_8000_0000_0000_0000
+
 
 def new_turn_id() -> UUID:
     """A fresh UUID of version 7 (RFC 9562, section 5.7): milliseconds since 1970, then 74 random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10))
-    high = (milliseconds & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | random >> 68
-    low = 0x8000_0000_0000_0000 | random & 0x3FFF_FFFF_FFFF_FFFF
-    return UUID(int=high << 64 | low)
+    bits = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
+    return UUID(int=bits & _FREE | _VERSION_7)
 
 
 def as_turn_id(value: Any) -> UUID:

@@ -10,14 +10,16 @@ password, every other part may hold a piece of it.
 
 import os
 import re
+from contextlib import suppress
 from typing import Final
 
 import attrs
 
 from backscroll.errors import InvalidURL
 
-_SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.DOTALL | re.IGNORECASE)
-_HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:]*)(?::(\d{1,5}))?")
+_SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.DOTALL | re.IGNORECASE | re.ASCII)
+_HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:]*)(?::([0-9]{1,5}))?")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HINT: Final = "are '/', '?', '#' and '@' in user and password percent-encoded?"
 
 
@@ -74,16 +76,13 @@ def parse_url(text: str) -> URL:
         raise InvalidURL(f"a database URL is a string, not a {type(text).__name__}")
     if text.startswith("env:"):
         return _parse_variable(text.removeprefix("env:"))
-    from urllib.parse import unquote
-
     match = _SCHEME.fullmatch(text)
-    if not match:
-        raise InvalidURL("a database URL starts with its scheme, for example sqlite:///chat.db")
+    # Without the slashes, what stands before the colon may be a user or a password.
+    if not match or not (match[2].startswith("//") or match[2][:1] in ("", "?", "#")):
+        raise InvalidURL("a database URL starts with its scheme and '//', for example sqlite:///chat.db")
     scheme, rest = match[1].lower(), match[2]
     rest, _, fragment = rest.partition("#")
     rest, _, query = rest.partition("?")
-    if rest and not rest.startswith("//"):
-        raise InvalidURL(f"{scheme}: expected '//' after the scheme, for example {scheme}://…")
     authority, slash, path = rest.removeprefix("//").partition("/")
     if fragment or "@" in query or (authority and "@" in path):
         raise InvalidURL(f"{scheme}: the URL cannot be taken apart: {_HINT}")
@@ -92,40 +91,51 @@ def parse_url(text: str) -> URL:
     return URL(
         scheme=scheme,
         hosts=tuple(_parse_host(scheme, host) for host in hosts.split(",")) if hosts else (),
-        username=unquote(username) if user else None,
-        password=unquote(password) if colon else None,
-        path=unquote(slash + path),
+        username=_decoded(scheme, username) if user else None,
+        password=_decoded(scheme, password) if colon else None,
+        path=_decoded(scheme, slash + path),
         query=_parse_query(scheme, query),
     )
 
 
 def _parse_variable(name: str) -> URL:
-    value = os.environ.get(name)
+    # A whole URL can land here, with its password: only what looks like a name is repeated.
+    if not _VARIABLE.fullmatch(name):
+        raise InvalidURL("env: is followed by the name of an environment variable, for example env:CHAT_URL")
+    value = os.environ.get(name, "").strip()
     if not value or value.startswith("env:"):
         raise InvalidURL(f"env:{name}: set the environment variable {name} to a database URL")
     try:
-        return parse_url(value.strip())
+        return parse_url(value)
     except InvalidURL as error:
         raise InvalidURL(f"env:{name}: {error}") from None
 
 
-def _parse_host(scheme: str, text: str) -> Host:
+def _decoded(scheme: str, text: str) -> str:
     from urllib.parse import unquote
 
+    # Raised behind the handler, because the error that it handles holds the text.
+    with suppress(UnicodeDecodeError):
+        return unquote(text, errors="strict")
+    raise InvalidURL(f"{scheme}: what is percent-encoded must be UTF-8")
+
+
+def _parse_host(scheme: str, text: str) -> Host:
     match = _HOST.fullmatch(text)
     port = int(match[2]) if match and match[2] else None
     if not match or not match[1] or (port is not None and not 0 < port < 65536):
         raise InvalidURL(f"{scheme}: a host must be name, name:port or [address]:port, several with commas; {_HINT}")
-    return Host(unquote(match[1].strip("[]")), port)
+    return Host(_decoded(scheme, match[1].strip("[]")), port)
 
 
 def _parse_query(scheme: str, text: str) -> dict[str, str]:
     from urllib.parse import parse_qsl
 
-    try:
+    pairs = None
+    with suppress(ValueError):
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
-    except ValueError:
-        raise InvalidURL(f"{scheme}: options are given as ?name=value&name=value") from None
+    if pairs is None:
+        raise InvalidURL(f"{scheme}: options are given as ?name=value&name=value, percent-encoded")
     if len(dict(pairs)) != len(pairs):
         raise InvalidURL(f"{scheme}: an option is given twice")
     return dict(pairs)

@@ -67,14 +67,17 @@ class Writing(Operations):
             self._require(Capability.CONDITIONAL_APPEND)
             checked_seq("expected_version", expected_version)
         key = new_turn_id() if turn_id is None else as_turn_id(turn_id)
-        turn = self._encoded(messages, key, expected_version, ttl)
+        turn = self._encoded(messages, key, expected_version, ttl, age=0.0 if turn_id is None else None)
         if not self._is_set_up:
             await self._ensure_setup(call)
-        own, first, started = turn_id is None, call.tries, time.monotonic()
+        own = turn_id is None
 
-        def attempt() -> Awaitable[Appended]:
-            age = (0.0 if call.tries == first else time.monotonic() - started) if own else None
-            return call.once(self._backend.append, session_id, turn if age == 0.0 else attrs.evolve(turn, age=age))
+        def attempt(doubtful_since: float | None) -> Awaitable[Appended]:
+            if doubtful_since is None:
+                return call.once(self._backend.append, session_id, turn)
+            # By a coarse clock no time may have passed, and an age of 0 would say that there is no copy.
+            age = max(1e-6, time.monotonic() - doubtful_since)
+            return call.once(self._backend.append, session_id, attrs.evolve(turn, age=age))
 
         try:
             answer = await call.insist(attempt)
@@ -100,7 +103,7 @@ class Writing(Operations):
         call.within(timeout)
         self._require(Capability.DISCARD)
         session_id, before = checked_session_id(session_id), checked_seq("before", before)
-        await call.insist(lambda: call.once(self._backend.discard, session_id, before))
+        await call.insist(lambda _: call.once(self._backend.discard, session_id, before))
 
     discard = in_sync(_discard)
     adiscard = in_async(_discard)
@@ -140,7 +143,7 @@ class Writing(Operations):
         session_id = checked_session_id(session_id)
         version = await self._drain(call, session_id)
         # Only a drained session goes, so that repeating this never takes messages of one begun anew.
-        await call.insist(lambda: call.once(self._backend.delete, session_id, version))
+        await call.insist(lambda _: call.once(self._backend.delete, session_id, version))
 
     delete = in_sync(_delete)
     adelete = in_async(_delete)
@@ -169,7 +172,7 @@ class Writing(Operations):
             SchemaError: The schema is newer than this release, or another program's.
         """
         call.within(timeout)
-        health = await call.insist(lambda: call.once(self._backend.setup))
+        health = await call.insist(lambda _: call.once(self._backend.setup))
         self._is_set_up = True
         return health
 
@@ -181,7 +184,7 @@ class Writing(Operations):
         if self._options.setup == "never":
             return
         try:
-            health = await call.insist(lambda: call.once(self._backend.setup))
+            health = await call.insist(lambda _: call.once(self._backend.setup))
         except OutcomeUnknown as error:
             raise Unavailable(f"setup: {error.reason}; nothing was appended") from error
         self._is_set_up = True
@@ -192,11 +195,16 @@ class Writing(Operations):
         """Discard all messages that are there now; the bound is fixed before the first try. Returns the version."""
         version = (await call.ask(self._backend.info, session_id)).version
         if version:
-            await call.insist(lambda: call.once(self._backend.discard, session_id, version))
+            await call.insist(lambda _: call.once(self._backend.discard, session_id, version))
         return version
 
     def _encoded(
-        self, messages: Messages, turn_id: UUID, expected_version: int | None, ttl: float | timedelta | None
+        self,
+        messages: Messages,
+        turn_id: UUID,
+        expected_version: int | None,
+        ttl: float | timedelta | None,
+        age: float | None,
     ) -> Turn:
         now = self._now()
         expires_at = purge_in = None
@@ -209,7 +217,7 @@ class Writing(Operations):
         total = sum(map(len, bodies))
         if total > self._surely_fits or len(bodies) > self._sizes[2]:
             self._check_sizes(max(map(len, bodies)), total, len(bodies))
-        return Turn(turn_id, digest, bodies, expires_at, purge_in, expected_version)
+        return Turn(turn_id, digest, bodies, expires_at, purge_in, expected_version, age)
 
     def _check_sizes(self, *sizes: int) -> None:
         """Compare with the limits of `SIZES`, in their order."""

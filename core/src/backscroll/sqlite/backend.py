@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from backscroll.backend import (
+    PAGE_BYTES,
     URL,
     Appended,
     Backend,
@@ -47,6 +48,9 @@ PURGED_PER_APPEND: Final = 16
 
 PURGED_AT_ONCE: Final = 1_000
 """How many expired messages a call of `purge` drops."""
+
+ROWS_AT_ONCE: Final = 8
+"""How many messages are fetched before their bytes are counted."""
 
 SESSIONS_AT_ONCE: Final = 1_000
 """How many sessions a page lists at the most."""
@@ -107,8 +111,7 @@ class SQLiteBackend(Backend):
             if db is None:
                 return Page([], None)
             with bounded(db, deadline):
-                rows = list(starmap(Row, db.execute(statement, values)))
-        return Page(rows, rows[-1].seq if len(rows) == window.limit else None)
+                return _page(db.execute(statement, values), window.limit)
 
     def info(self, session_id: str, deadline: Deadline) -> SessionInfo:
         """The session's row."""
@@ -233,6 +236,17 @@ def _range(session_id: str, after: int | None, before: int | None, now: int) -> 
         "before": layout.SEQS if before is None else max(0, min(before, layout.SEQS)),
         "now": now,
     }
+
+
+def _page(cursor: sqlite3.Cursor, limit: int) -> Page:
+    """The rows up to the limit, or to the one with which the page has its bytes."""
+    rows: list[Row] = []
+    size = 0
+    while size < PAGE_BYTES and (some := cursor.fetchmany(ROWS_AT_ONCE)):
+        rows += starmap(Row, some)
+        size += sum([len(row[2]) for row in some])
+    cursor.close()
+    return Page(rows, rows[-1].seq if len(rows) == limit or size >= PAGE_BYTES else None)
 
 
 def _milliseconds() -> int:
