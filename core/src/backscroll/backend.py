@@ -42,12 +42,10 @@ from uuid import UUID
 import attrs
 
 from backscroll.capabilities import (
-    FULL,
     Capability,
     Consistency,
     Durability,
     Erasure,
-    Level,
     Limits,
     Support,
     declare,
@@ -66,7 +64,6 @@ if TYPE_CHECKING:
     from backscroll.hookspecs import BackendInfo
 
 __all__ = [
-    "FULL",
     "PAGE_BYTES",
     "URL",
     "Appended",
@@ -79,7 +76,6 @@ __all__ = [
     "Erasure",
     "Health",
     "Host",
-    "Level",
     "Limits",
     "Page",
     "Row",
@@ -168,14 +164,14 @@ class Window:
 
 
 class Row(NamedTuple):
-    """A stored message; a tuple, not an attrs class, because a read makes one per message."""
+    """A stored message: place, expiry in microseconds since 1970 or None, bytes as they were given.
+
+    A tuple, not an attrs class, because a read makes one per message.
+    """
 
     seq: int
-    """its place in the session"""
     expires_at: int | None
-    """microseconds since 1970; None for never"""
     body: bytes
-    """the bytes as they were given"""
 
 
 @attrs.frozen
@@ -267,10 +263,7 @@ class Backend(ABC):
         raise self._unsupported(Capability.DISCARD)
 
     def remove(self, session_id: str, seqs: tuple[int, ...], now: int, deadline: Deadline) -> tuple[int, ...]:
-        """Drop single messages; return the seqs, ascending, of those that this call really dropped.
-
-        What has expired at `now` (microseconds since 1970) is not there any more.
-        """
+        """Drop those that have not expired at `now`; return the seqs, ascending, of what this call really dropped."""
         raise self._unsupported(Capability.REMOVE)
 
     def delete(self, session_id: str, before: int, deadline: Deadline) -> None:
