@@ -1,15 +1,14 @@
 """A toy backend in memory that runs in two ways: dense, and like a log with everything that goes wrong there.
 
-Log-like (faults > 0): seqs have gaps; calls fail surely, or with an unknown outcome before or after they were done,
-or are done later, after their own repetition; pages come back short or empty.
+Log-like (faults > 0): seqs have gaps, calls fail surely or with an unknown outcome, before or after they were done, or
+are done after their own repetition; pages come back short or empty.
 """
 
+import contextlib
 import random
 import threading
 import time
-from contextlib import suppress
-
-import attrs
+from types import SimpleNamespace
 
 from backscroll import backend as spi
 from backscroll import errors, hookspecs
@@ -20,11 +19,6 @@ LIMITS = spi.Limits(max_message_bytes=8 << 20, max_turn_bytes=8 << 20, max_turn_
 TOY = hookspecs.BackendInfo(
     name="toy", schemes=("toy",), api=(1, 0), factory="toy:Toy", options="toy:Toy", capabilities=CAN, limits=LIMITS
 )
-
-
-class ToySession:
-    version = first_seq = 0
-    rows, turns = {}, []  # each is replaced, never changed
 
 
 class Toy(spi.Backend):
@@ -41,7 +35,7 @@ class Toy(spi.Backend):
         for earlier, answer, _ in session.turns:
             if earlier.turn_id == turn.turn_id:
                 if earlier.digest == turn.digest:
-                    return attrs.evolve(answer, duplicate=True)
+                    return spi.Appended(answer.version, answer.seqs, answer.turn_id, duplicate=True)
                 raise errors.TurnIdReused(turn.turn_id)
         if turn.age and len(session.turns) == WINDOW and session.turns[0][2] >= time.monotonic() - turn.age:
             raise errors.WindowExceeded("too many other turns")
@@ -60,7 +54,7 @@ class Toy(spi.Backend):
     def _perhaps(self, act):
         with self.lock:
             while self.late and self.random.random() < 0.5:
-                with suppress(errors.BackscrollError):
+                with contextlib.suppress(errors.BackscrollError):
                     self.late.pop(0)()
             if self.random.random() >= self.faults:
                 return act()
@@ -70,15 +64,13 @@ class Toy(spi.Backend):
             raise errors.OutcomeUnknown("the toy's answer was lost")
 
     def _find(self, session_id):
-        return self.saved.get(session_id) or ToySession()
+        return self.saved.get(session_id) or SimpleNamespace(version=0, first_seq=0, rows={}, turns=[])
 
     def read(self, session_id, window, deadline):
-        after, before = (
-            -1 if window.after is None else window.after,
-            1 << 63 if window.before is None else window.before,
-        )
-        rows = [row for row in self._find(session_id).rows.values() if after < row.seq < before]
-        rows.sort(reverse=window.newest)
+        after = -1 if window.after is None else window.after
+        before = 1 << 63 if window.before is None else window.before
+        rows = [row for seq, row in sorted(self._find(session_id).rows.items()) if after < seq < before]
+        rows = rows[::-1] if window.newest else rows
         if not self.faults:
             return spi.Page(rows[: window.limit], rows[window.limit - 1].seq if len(rows) > window.limit else None)
         page = rows[: self.random.randint(0, window.limit)]
@@ -110,9 +102,12 @@ class Toy(spi.Backend):
             return tuple(s for s in seqs if s in rows and (rows[s].expires_at or now + 1) > now and rows.pop(s))
 
     def delete(self, session_id, before, deadline):
+        def act():
+            if self._find(session_id).version == before == self._find(session_id).first_seq:
+                self.saved.pop(session_id, None)
+
         self.late.clear()  # a delete forgets the turns by which a late one would be known
-        forget = lambda s: s.version == before == s.first_seq and self.saved.pop(session_id, None)  # noqa: E731
-        self._perhaps(lambda: forget(self._find(session_id)))
+        self._perhaps(act)
 
     def setup(self, deadline):
         return self._perhaps(lambda: spi.Health("toy"))
@@ -120,5 +115,4 @@ class Toy(spi.Backend):
     def ping(self, deadline):
         return spi.Health("toy")
 
-    def close(self):
-        self.release_threads()
+    close = spi.Backend.release_threads
