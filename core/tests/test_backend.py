@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from toy import TOY, Toy
 
-from backscroll import Closed, Store, Unsupported
+from backscroll import Closed, Message, OutcomeUnknown, Store, Unsupported
 from backscroll import backend as spi
 from backscroll.backend import Backend, BackendOptions, Deadline
 from backscroll.capabilities import Capability, declare, unsupported
@@ -141,6 +141,32 @@ async def test_release_threads_waits_for_nobody() -> None:
     gate.set()
 
     assert await task == "done"
+
+
+async def test_call_that_got_no_thread_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no further thread can be started, one that is there may do it all the same."""
+    store = Store(Toy(threads=2))
+    busy, free = threading.Event(), threading.Event()
+    await store.aappend("s", Message("user", "first"))
+
+    def hold() -> None:
+        busy.set()
+        free.wait(10)
+
+    holding = asyncio.ensure_future(store._backend.in_thread(hold))
+    assert await asyncio.to_thread(busy.wait, 10)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await store.aappend("s", Message("user", "second"))
+    monkeypatch.undo()
+    free.set()
+    await holding
+    assert (await store.aappend("s", Message("user", "second"), turn_id=caught.value.turn_id)).duplicate
+    store.close()
 
 
 def test_per_loop() -> None:

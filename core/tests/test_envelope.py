@@ -13,6 +13,8 @@ from strategies import REFUSED, messages
 
 from backscroll import InvalidMessage, Message, Record, Unreadable
 from backscroll.envelope import decode, encode_turn
+from backscroll.exact import MAX_DEPTH
+from backscroll.turn_id import new_turn_id
 from backscroll.values import from_microseconds
 
 TURN = UUID("0190c5f4-4c1b-7d6e-8a3b-1f2e3d4c5b6a")
@@ -366,3 +368,13 @@ json_values = st.recursive(
 def test_wrong_json(envelope: dict[str, Any]) -> None:
     """Any JSON in any place never raises."""
     is_whole(json.dumps(envelope).encode())
+
+
+def test_deepest_message_with_an_escape_is_readable() -> None:
+    """A message as deep as they are taken comes back, also when its text has to be escaped."""
+    value: object = "tab\there, \x01"
+    for _ in range(MAX_DEPTH):
+        value = [value]
+    messages = [Message("user", value), Message("user", "hi", extra={"deep": value[0]})]  # type: ignore[arg-type,index]
+    bodies, _ = encode_turn(messages, new_turn_id(), 0, None)
+    assert [decode(0, None, body).message for body in bodies] == messages  # type: ignore[union-attr]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from scripted import Clock, Form, Scripted, Watching, clock, form, store_over, texts, user
+from toy import Toy
 
 from backscroll import DeadlineExceeded, InvalidArgument, StorageError, Store, Unavailable, Unreadable
 from backscroll.backend import Page, Row
@@ -343,3 +344,28 @@ async def test_follow_another_task() -> None:
             await store.aappend("s", user(text))
 
     assert seen == ["a", "b", "c"]
+
+
+def test_iterate_leaves_out_what_expires_meanwhile() -> None:
+    """A message that expires between the reading of its page and its turn is not given."""
+    now = 0
+    store = Store(Toy(clock=lambda: now))
+    store.append("s", [user("a"), user("b")], ttl=60)
+    store.append("s", user("c"))
+    records = store.iterate("s")
+
+    assert texts([next(records)]) == ["a"]
+    now = 61_000_000_000
+    assert texts(records) == ["c"]
+
+
+async def test_aiterate_leaves_out_what_expires_meanwhile() -> None:
+    """The same for the async form."""
+    now = 0
+    store = Store(Toy(clock=lambda: now))
+    await store.aappend("s", [user("a"), user("b")], ttl=60)
+    seen = []
+    async for record in store.aiterate("s"):
+        seen += texts([record])
+        now = 61_000_000_000
+    assert seen == ["a"]

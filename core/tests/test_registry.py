@@ -3,6 +3,7 @@
 Distributions are faked as an installer leaves them: a ``*.dist-info`` folder beside their modules.
 """
 
+import asyncio
 import importlib
 import os
 import pickle
@@ -773,11 +774,12 @@ def test_late_observer(site: Site, registry: Registry) -> None:
     assert (metrics.seen, during, bool(observer)) == (1, True, False)
 
 
-def test_raising_observer(site: Site, registry: Registry) -> None:
+@pytest.mark.parametrize("kind", [ValueError, asyncio.CancelledError])
+def test_raising_observer(site: Site, registry: Registry, kind: type[BaseException]) -> None:
     """What an observer raises is reported once without its text and stops nobody."""
 
     def fail(event: OperationEvent) -> None:
-        raise ValueError("secret")
+        raise kind("secret")
 
     seen: list[OperationEvent] = []
     registry.register(plugin_with(backscroll_operation=observe(seen)))
@@ -789,7 +791,7 @@ def test_raising_observer(site: Site, registry: Registry) -> None:
         registry.observer()(EVENT)
         registry.observer()(EVENT)
 
-    expected = "the plugin types.SimpleNamespace (2) raised ValueError in backscroll_operation; this is said once"
+    expected = f"the plugin types.SimpleNamespace (2) raised {kind.__name__} in backscroll_operation; this is said once"
     assert [(RuntimeWarning, expected)] == [(warning.category, str(warning.message)) for warning in caught]
     assert seen == [EVENT] * 4
 

@@ -1,6 +1,7 @@
 """The retry rule: what was surely not done or is harmless is tried again, until the deadline."""
 
 import asyncio
+import traceback
 import uuid
 from typing import Any
 
@@ -233,6 +234,7 @@ def test_unmapped_errors(form: Form, clock: Clock, operation: str) -> None:
     assert type(caught.value) is (StorageError if operation in ("last", "info") else OutcomeUnknown)
     assert "the backend failed with RuntimeError" in str(caught.value)
     assert "hunter2" not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
     assert backend.called().count(method) == 1
 
 

@@ -272,3 +272,38 @@ def test_call_within_a_call(open_store: Any) -> None:
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(store.version, "chat").result() == 1
         assert pool.submit(store.append, "chat", user("after"), timeout=5).result().seqs == (1,)
+
+
+def test_removal_that_takes_too_long_removes_nothing(open_store: Any) -> None:
+    """A remove that does not end by its deadline is undone as a whole."""
+    store = open_store()
+    store.append("s", {"role": "user", "content": "hi"})
+
+    class Ending(Deadline):
+        calls = 0
+
+        def remaining(self) -> float:
+            type(self).calls += 1
+            return 5.0 if self.calls < 5 else 0.0
+
+    with pytest.raises(DeadlineExceeded, match="so nothing was"):
+        store._backend.remove("s", tuple(range(1_000)), 0, Ending(5))
+    assert len(store.read("s")) == 1
+
+
+def test_interrupted_read_leaves_no_old_snapshot(open_store: Any) -> None:
+    """A read that was broken off in the middle of a statement makes no later read see what was then."""
+    store, other = open_store(), open_store()
+    store.append("s", [{"role": "user", "content": "x" * 500}] * 100)
+    cursors = []
+
+    def interrupted() -> None:
+        with store._backend._file.snapshot(Deadline(5)) as db:
+            cursors.append(db.execute("SELECT body FROM message"))
+            cursors[0].fetchone()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    other.append("s", {"role": "user", "content": "new"})
+    assert store.last("s", 1)[0].message.content == "new"

@@ -215,6 +215,7 @@ class Backend(ABC):
         self.limits = declared.limits
         self._threads: ThreadPoolExecutor | None = None
         self._making_threads = threading.Lock()
+        self._released = False
         self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
         _alive.add(self)
 
@@ -340,11 +341,15 @@ class Backend(ABC):
     async def in_thread(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a blocking call in one of this backend's own threads; there are `BackendOptions.threads` of them."""
         import asyncio
+        from concurrent.futures import ThreadPoolExecutor
 
-        try:
-            future = self._executor().submit(call, *args, **kwargs)
-        except RuntimeError:
-            raise Closed from None
+        with self._making_threads:
+            if self._released:
+                raise Closed
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self.options.threads, f"backscroll-{self.declared.name}")
+            # May fail for want of a thread and be done all the same, by one that is there: an unknown outcome.
+            future = self._threads.submit(call, *args, **kwargs)
         return await asyncio.wrap_future(future)
 
     def per_loop(self, factory: Callable[[], R]) -> R:
@@ -365,8 +370,10 @@ class Backend(ABC):
 
     def release_threads(self) -> None:
         """Let the threads end after the calls that they have; for `close`."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False)
+        with self._making_threads:
+            self._released = True
+            if self._threads is not None:
+                self._threads.shutdown(wait=False)
 
     def forget_after_fork(self) -> None:
         """Drop, and do not close, what the parent process has open; called in the child of a fork.
@@ -376,14 +383,6 @@ class Backend(ABC):
         self._threads = None
         self._making_threads = threading.Lock()
         self._by_loop = weakref.WeakKeyDictionary()
-
-    def _executor(self) -> "ThreadPoolExecutor":
-        from concurrent.futures import ThreadPoolExecutor
-
-        with self._making_threads:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(self.options.threads, f"backscroll-{self.declared.name}")
-            return self._threads
 
     def _unsupported(self, capability: Capability) -> Unsupported:
         return Unsupported(self.declared.name, capability.value, self.capabilities[capability].reason)

@@ -163,13 +163,14 @@ def decode(seq: int, expires_at: int | None, body: bytes) -> Record | Unreadable
         if envelope["v"] != VERSION:
             return Unreadable(seq, "stored by a later release", body)
         fields = envelope["message"]
+        escaped = "\\u" in text  # only so can a lone surrogate be written
         for name, value in fields.items():
             if type(value) not in FIELDS[name]:
                 return Unreadable(seq, f"its field {name} has a wrong type", body)
+            if escaped:
+                exact(value, name)
         if fields["role"] not in ROLES:
             return Unreadable(seq, "its role is unknown", body)
-        if "\\u" in text:
-            exact(fields, "message")  # only so can a lone surrogate be written
         return Record(
             seq,
             _turn_id(envelope["turn_id"]),

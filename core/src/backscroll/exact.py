@@ -70,11 +70,12 @@ def exact_str(value: str, path: str) -> str:
 
 def _exact_dict(value: dict[Any, Any], path: str, depth: int) -> dict[str, Any]:
     copy = {}
-    for key, item in value.items():
+    items = list(value.items())  # at once: another thread may change it meanwhile
+    for key, item in items:
         if not isinstance(key, str):
             raise InvalidMessage(path, f"the key {key!r} is a {type(key).__name__}, not a string: JSON would change it")
         name = exact_str(key, path)
         copy[name] = exact(item, f"{path}.{name}", depth + 1)
-    if len(copy) != len(value):
+    if len(copy) != len(items):
         raise InvalidMessage(path, "two keys have the same string value")
     return copy

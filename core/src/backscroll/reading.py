@@ -17,7 +17,7 @@ from backscroll.envelope import decode
 from backscroll.errors import BackscrollError, Closed, Unavailable
 from backscroll.operations import Operations, in_async, in_sync
 from backscroll.retry import Call
-from backscroll.values import Record, SessionInfo, SessionPage, Unreadable
+from backscroll.values import Record, SessionInfo, SessionPage, Unreadable, from_microseconds
 
 MOST_ROWS: Final = 1_000
 """The most rows that a backend is asked for at once."""
@@ -29,13 +29,14 @@ SHORTEST_POLL: Final = 0.02
 class _Walk:
     """How far an iteration has come, and how many rows to ask for next."""
 
-    __slots__ = ("after", "limit", "more", "pause", "session_id")
+    __slots__ = ("after", "expiring", "limit", "more", "pause", "session_id")
 
     def __init__(self, session_id: str, after: int | None) -> None:
         self.session_id = checked_session_id(session_id)
         self.after = checked_bound("after", after)
         self.limit = 100
         self.more = True
+        self.expiring = False
         self.pause = SHORTEST_POLL
 
     def advance(self, rows: list[Row], resume: int | None) -> None:
@@ -155,6 +156,8 @@ class Reading(Operations):
     ) -> Iterator[Record | Unreadable]:
         """All messages of a session, in order, each at most once; memory does not grow with the session.
 
+        A session that is deleted and begun again meanwhile counts from 0, which an iteration does not notice.
+
         Args:
             session_id: The session.
             after: Only seqs greater than this one.
@@ -190,11 +193,13 @@ class Reading(Operations):
 
     def _iterating(self, walk: _Walk, timeout: float | None) -> Iterator[Record | Unreadable]:
         while walk.more:
-            yield from self._next(walk, timeout=timeout)
+            page = self._next(walk, timeout=timeout)
+            yield from self._unexpired(page) if walk.expiring else page
 
     async def _aiterating(self, walk: _Walk, timeout: float | None) -> AsyncIterator[Record | Unreadable]:
         while walk.more:
-            for record in await self._anext(walk, timeout=timeout):
+            page = await self._anext(walk, timeout=timeout)
+            for record in self._unexpired(page) if walk.expiring else page:
                 yield record
 
     def _following(self, walk: _Walk, timeout: float | None) -> Iterator[Record | Unreadable]:
@@ -225,9 +230,17 @@ class Reading(Operations):
         window = Window(walk.after, None, walk.limit, newest=False, now=self._now())
         rows, resume = await self._page(call, walk.session_id, window)
         walk.advance(rows, resume)
+        walk.expiring = any(row.expires_at for row in rows)
         if rows:
             walk.pause = SHORTEST_POLL
         return [decode(*row) for row in rows]
+
+    def _unexpired(self, page: list[Record | Unreadable]) -> Iterator[Record | Unreadable]:
+        """What has not expired by the time it is asked for, which may be long after the page was read."""
+        for record in page:
+            expires_at = record.expires_at if isinstance(record, Record) else None
+            if expires_at is None or expires_at > from_microseconds(self._now()):
+                yield record
 
     _next = in_sync(_iterate)
     _anext = in_async(_iterate)

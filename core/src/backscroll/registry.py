@@ -60,7 +60,9 @@ class Observers:
         for implementation in self.implementations:
             try:
                 implementation.function(*(event for _ in implementation.argnames))
-            except Exception as error:  # noqa: BLE001 - an observer never reaches the caller
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # noqa: BLE001 - an observer never reaches the caller
                 self.report(implementation.plugin_name, f"raised {type(error).__name__} in backscroll_operation")
 
     def report(self, name: str, what: str) -> None:

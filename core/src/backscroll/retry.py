@@ -137,8 +137,8 @@ class Call:
                 await self._pause(error)
             except BackscrollError:
                 raise
-            except Exception as error:
-                raise (OutcomeUnknown if method.__name__ in WRITES else StorageError)(_unmapped(error)) from error
+            except Exception as error:  # noqa: BLE001 - it is told what is known of it
+                raise (OutcomeUnknown if method.__name__ in WRITES else StorageError)(_unmapped(error)) from None
 
     async def insist(self, attempt: Callable[[float | None], Awaitable[R]]) -> R:
         """Do what is harmless to repeat: try again after an unknown outcome, too.
@@ -174,8 +174,8 @@ class Call:
                 if unknown is None:
                     raise
                 raise unknown from error
-            except Exception as error:
-                raise OutcomeUnknown(_unmapped(error)) from error
+            except Exception as error:  # noqa: BLE001 - it is told what is known of it
+                raise OutcomeUnknown(_unmapped(error)) from None
 
     async def _pause(self, failure: BackscrollError) -> None:
         """Wait before the next try, with full jitter below a bound that doubles; raise where the time is up."""
@@ -195,5 +195,9 @@ class Call:
 
 
 def _unmapped(error: Exception) -> str:
-    """What is said of an error that the backend did not map: it tells not what was done, and may hold secrets."""
-    return f"the backend failed with {type(error).__name__}"
+    """What is said of an error that the backend did not map: where it was, and not its text, which may hold secrets."""
+    import traceback
+    from pathlib import Path
+
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"the backend failed with {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"

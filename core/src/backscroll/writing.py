@@ -13,7 +13,7 @@ from backscroll.arguments import checked_seq, checked_seqs, checked_session_id, 
 from backscroll.backend import Turn
 from backscroll.capabilities import Capability
 from backscroll.envelope import encode_turn
-from backscroll.errors import MessageTooLarge, OutcomeUnknown, Unavailable
+from backscroll.errors import InvalidArgument, MessageTooLarge, OutcomeUnknown, StorageError, Unavailable
 from backscroll.message import Message, as_list
 from backscroll.operations import SIZES, Operations, in_async, in_sync
 from backscroll.retry import Call
@@ -22,6 +22,9 @@ from backscroll.values import Appended, Health
 
 Messages = Message | Mapping[str, Any] | Iterable[Message | Mapping[str, Any]]
 """The messages of a turn: each a `Message` or a mapping in OpenAI's chat format."""
+
+END_OF_TIME: Final = 253_402_300_800_000_000
+"""The first moment, in microseconds since 1970, that a `datetime` cannot hold."""
 
 PURGE_SLACK: Final = 60.0
 """How many seconds after its expiry the server may drop a message: more than clocks differ."""
@@ -143,7 +146,10 @@ class Writing(Operations):
         session_id = checked_session_id(session_id)
         version = await self._drain(call, session_id)
         # Only a drained session goes, so that repeating this never takes messages of one begun anew.
-        await call.insist(lambda _: call.once(self._backend.delete, session_id, version))
+        try:
+            await call.insist(lambda _: call.once(self._backend.delete, session_id, version))
+        except (Unavailable, StorageError) as error:
+            raise OutcomeUnknown(f"delete: the messages are gone, but not the counter ({error})") from error
 
     delete = in_sync(_delete)
     adelete = in_async(_delete)
@@ -158,9 +164,13 @@ class Writing(Operations):
         call.within(timeout)
         self._require(Capability.PURGE)
         total = 0
-        while (some := await call.ask(self._backend.purge)) and call.deadline.remaining():
-            total += some
-        return total + some
+        try:
+            while some := await call.ask(self._backend.purge):
+                total += some
+        except Unavailable:
+            if not total:
+                raise
+        return total
 
     purge = in_sync(_purge)
     apurge = in_async(_purge)
@@ -213,6 +223,8 @@ class Writing(Operations):
             seconds = checked_ttl(ttl, self._backend.limits.max_ttl)
             expires_at = now + max(1, round(seconds * 1e6))
             purge_in = seconds + PURGE_SLACK
+        if not 0 <= now <= (expires_at or now) < END_OF_TIME:
+            raise InvalidArgument("clock: gives a time that no date can hold: give nanoseconds since 1970")
         bodies, digest = encode_turn(as_list(messages), turn_id, now, expires_at)
         total = sum(map(len, bodies))
         if total > self._surely_fits or len(bodies) > self._sizes[2]:

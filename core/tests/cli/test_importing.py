@@ -94,6 +94,15 @@ def test_older_copy_adds_nothing(memory: Store) -> None:
     assert held(memory) == TALK[:50]
 
 
+def test_mended_line_doubles_no_other(memory: Store) -> None:
+    """Lines that begin alike are told apart, also when one is added before another, or mended."""
+    one, other = [TALK[0], TALK[1]], [TALK[0], TALK[2]]
+    bring(memory, other)
+    assert bring(memory, one, other) == [Brought(2, 0), Brought(0, 2)]
+    assert bring(memory, [*one, TALK[3]], other) == [Brought(1, 2), Brought(0, 2)]
+    assert held(memory) == [*other, *one, TALK[3]]
+
+
 def test_equal_lines_stay_two_when_interrupted(memory: Store) -> None:
     """Of two equal lines the second one still comes when the import was interrupted between them."""
     bring(memory, TALK[:2])

@@ -24,6 +24,7 @@ from backscroll.backend import (
     Window,
 )
 from backscroll.errors import (
+    DeadlineExceeded,
     InvalidURL,
     PluginError,
     SchemaError,
@@ -35,7 +36,7 @@ from backscroll.errors import (
 )
 from backscroll.hookspecs import BackendInfo
 from backscroll.sqlite import layout
-from backscroll.sqlite.connections import MEMORY
+from backscroll.sqlite.connections import MEMORY, Connection
 from backscroll.sqlite.file import File, bounded
 from backscroll.sqlite.options import SQLiteOptions
 from backscroll.values import from_microseconds
@@ -191,7 +192,7 @@ class SQLiteBackend(Backend):
                 return ()
             base = known[0] << 32
             present = (seq for seq in seqs if seq < layout.SEQS)
-            return tuple(seq for seq in present if db.execute(layout.REMOVE, (base + seq, now)).rowcount)
+            return tuple(seq for seq in present if _removed(db, base + seq, now, deadline))
 
     def delete(self, session_id: str, before: int, deadline: Deadline) -> None:
         """Delete the row of a drained session."""
@@ -236,6 +237,13 @@ def _range(session_id: str, after: int | None, before: int | None, now: int) -> 
         "before": layout.SEQS if before is None else max(0, min(before, layout.SEQS)),
         "now": now,
     }
+
+
+def _removed(db: Connection, message: int, now: int, deadline: Deadline) -> int:
+    if not deadline.remaining():
+        raise DeadlineExceeded(f"not all was removed within {deadline.seconds:g} s, so nothing was: raise timeout")
+    removed: int = db.execute(layout.REMOVE, (message, now)).rowcount
+    return removed
 
 
 def _page(cursor: sqlite3.Cursor, limit: int) -> Page:

@@ -107,13 +107,15 @@ class Connections:
             self._leave(deadline)
             raise
 
-    def give_reader(self, connection: Connection | None, deadline: Deadline) -> None:
-        """Take it back."""
+    def give_reader(self, connection: Connection | None, deadline: Deadline, *, reusable: bool = True) -> None:
+        """Take it back; one that was interrupted could still be in the middle of a statement, and its snapshot."""
         if self.in_memory:
             self.give_writer(deadline)
             return
-        if connection is not None:
+        if connection is not None and reusable:
             self._idle.append(connection)
+        elif connection is not None:
+            connection.close()
         self._leave(deadline)
 
     def close(self) -> None:
@@ -159,7 +161,7 @@ class Connections:
             if mode == "rw" and not os.access(self.path, os.F_OK):
                 return None
         connection = sqlite3.connect(
-            self.path if self.in_memory else f"file:{quote(os.fsencode(self.path))}?mode={mode}",
+            self.path if self.in_memory else f"file://{quote(os.fsencode(self.path))}?mode={mode}",
             timeout=0,
             isolation_level=None,
             check_same_thread=False,

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Literal
 
 from backscroll.backend import Deadline
@@ -58,7 +58,8 @@ class File:
             db = self.connections.take_writer(deadline, "rwc")
             try:
                 if db is not None:
-                    self.is_ours(db, older=True)
+                    if not self.is_ours(db, older=True) and db.execute("PRAGMA encoding").fetchone() != ("UTF-8",):
+                        raise SchemaError(f"{self.path}: is not in UTF-8: give backscroll a file of its own")
                     patiently(db, "PRAGMA journal_mode = WAL", deadline)
             finally:
                 self.connections.give_writer(deadline)
@@ -117,15 +118,18 @@ def bounded(db: Connection, deadline: Deadline) -> Iterator[None]:
     try:
         yield
     finally:
-        db.set_progress_handler(None, 0)
+        # One that was interrupted may be closed by now.
+        with suppress(sqlite3.ProgrammingError):
+            db.set_progress_handler(None, 0)
 
 
 class _Snapshot:
     """A connection, lent while it is entered."""
 
-    __slots__ = ("_db", "_deadline", "_file")
+    __slots__ = ("_db", "_deadline", "_file", "_lent")
 
     def __init__(self, file: File, deadline: Deadline) -> None:
+        self._lent = False
         self._file = file
         self._deadline = deadline
 
@@ -133,18 +137,28 @@ class _Snapshot:
         file = self._file
         try:
             self._db = file.connections.take_reader(self._deadline)
+            self._lent = True
             try:
                 return self._db if self._db is not None and file.is_ours(self._db) else None
             except BaseException:
-                file.connections.give_reader(self._db, self._deadline)
+                self._leave(reusable=False)
                 raise
         except sqlite3.Error as error:
             raise file.mapped(error, self._deadline) from error
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._file.connections.give_reader(self._db, self._deadline)
+        self._leave(reusable=error is None)
         if isinstance(error, sqlite3.Error):
             raise self._file.mapped(error, self._deadline) from error
+
+    def _leave(self, *, reusable: bool) -> None:
+        self._lent = False
+        self._file.connections.give_reader(self._db, self._deadline, reusable=reusable)
+
+    def __del__(self) -> None:
+        # As in a transaction.
+        if self._lent:
+            self._leave(reusable=False)
 
 
 class _Transaction:

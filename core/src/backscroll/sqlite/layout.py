@@ -14,7 +14,7 @@ MIGRATIONS: Final = (
     (
         """
         CREATE TABLE session (
-            sid        INTEGER PRIMARY KEY,
+            sid        INTEGER PRIMARY KEY AUTOINCREMENT,
             session_id TEXT NOT NULL UNIQUE,
             next_seq   INTEGER NOT NULL,
             first_seq  INTEGER NOT NULL,
