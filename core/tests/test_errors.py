@@ -38,7 +38,8 @@ EXAMPLES = [
     ),
     (
         errors.TurnIdReused(ID),
-        f"turn_id {ID} already stands for other messages in this session: give each turn its own",
+        f"turn_id {ID} already stands for other messages in this session: "  # noqa: ISC004  # one text of two lines
+        "repeat a turn with the same messages, and give another turn an id of its own",
     ),
     (errors.Unavailable("text"), "text"),
     (errors.DeadlineExceeded("text"), "text"),

@@ -148,3 +148,12 @@ def test_twins() -> None:
         assert inspect.signature(one) == inspect.signature(twin)
         assert one.__doc__
         assert twin.__doc__
+
+
+async def test_append_takes_a_timeout() -> None:
+    """Both forms hand the timeout on."""
+    chat = store_over(Scripted()).history("s")
+    with pytest.raises(InvalidArgument, match="timeout"):
+        chat.append(Message("user", "hi"), timeout=-1)
+    with pytest.raises(InvalidArgument, match="timeout"):
+        await chat.aappend(Message("user", "hi"), timeout=-1)

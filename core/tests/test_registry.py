@@ -45,8 +45,11 @@ MISSING_DRIVER = (
 )
 
 DRIVER = """
+import attrs
 from backscroll.backend import Backend, BackendOptions
+@attrs.frozen(kw_only=True)
 class Options(BackendOptions): pass
+class Plain(BackendOptions): pass
 class Driver(Backend):
     append = read = info = setup = ping = close = lambda self, *args: None
 class Half(Backend):
@@ -604,6 +607,10 @@ def test_resolve(site: Site, registry: Registry) -> None:
             "names driver:Driver, which is no subclass of backscroll.options.BackendOptions",
         ),
         ({"factory": "driver:__name__"}, "names driver:__name__, which is no subclass of backscroll.backend.Backend"),
+        (
+            {"options": "driver:Plain"},
+            "names driver:Plain, which is no attrs class: put @attrs.frozen(kw_only=True) on it",
+        ),
         ({"factory": "driver:Half"}, "names driver:Half, which lacks close, ping, setup"),
         ({"factory": ":Driver"}, "is installed, but importing  failed: ValueError: Empty module name"),
     ],

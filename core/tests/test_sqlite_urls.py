@@ -63,11 +63,17 @@ def test_two_spellings_of_one_path(open_store: Any, tmp_path: Path) -> None:
     assert [record.seq for record in one.read("chat")] == [0, 1]
 
 
-@pytest.mark.parametrize("url", ["sqlite://chat.db", "sqlite://host/chat.db", "sqlite:///", "sqlite:///a%00b"])
+@pytest.mark.parametrize("url", ["sqlite://chat.db", "sqlite://host/chat.db", "sqlite:///"])
 def test_urls_that_name_no_file(url: str) -> None:
     """A URL with a host or without a name is refused with the right spelling."""
     with pytest.raises(InvalidURL, match=r"sqlite:///chat\.db"):
         backscroll.open(url)
+
+
+def test_url_with_a_nul_byte() -> None:
+    """A name that no file can have is refused."""
+    with pytest.raises(InvalidURL, match="NUL byte"):
+        backscroll.open("sqlite:///a%00b")
 
 
 def test_opening_makes_nothing(open_store: Any, tmp_path: Path) -> None:

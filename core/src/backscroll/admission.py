@@ -76,6 +76,8 @@ def _load_class(path: str, kind: type[T]) -> type[T]:
         raise Rejected(Status.BROKEN, f"names {path}, but {module} has no {name}")
     if not isinstance(found, type) or not issubclass(found, kind):
         raise Rejected(Status.BROKEN, f"names {path}, which is no subclass of {kind.__module__}.{kind.__name__}")
+    if issubclass(found, BackendOptions) and "__attrs_attrs__" not in vars(found):
+        raise Rejected(Status.BROKEN, f"names {path}, which is no attrs class: put @attrs.frozen(kw_only=True) on it")
     if missing := getattr(found, "__abstractmethods__", None):
         raise Rejected(Status.BROKEN, f"names {path}, which lacks {', '.join(sorted(missing))}")
     return found

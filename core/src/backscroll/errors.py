@@ -141,7 +141,10 @@ class TurnIdReused(BackscrollError):
         self.turn_id = turn_id
 
     def __str__(self) -> str:
-        return f"turn_id {self.turn_id} already stands for other messages in this session: give each turn its own"
+        return (
+            f"turn_id {self.turn_id} already stands for other messages in this session: "
+            "repeat a turn with the same messages, and give another turn an id of its own"
+        )
 
 
 class Unavailable(BackscrollError):

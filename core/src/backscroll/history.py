@@ -47,9 +47,12 @@ class History:
         turn_id: UUID | str | None = None,
         expected_version: int | None = None,
         ttl: float | timedelta | None = None,
+        timeout: float | None = None,
     ) -> Appended:
         """Add a turn; see `Store.append`."""
-        return self.store.append(self.session_id, messages, turn_id=turn_id, expected_version=expected_version, ttl=ttl)
+        return self.store.append(
+            self.session_id, messages, turn_id=turn_id, expected_version=expected_version, ttl=ttl, timeout=timeout
+        )
 
     async def aappend(
         self,
@@ -58,10 +61,11 @@ class History:
         turn_id: UUID | str | None = None,
         expected_version: int | None = None,
         ttl: float | timedelta | None = None,
+        timeout: float | None = None,
     ) -> Appended:
         """Async twin of `append`."""
         return await self.store.aappend(
-            self.session_id, messages, turn_id=turn_id, expected_version=expected_version, ttl=ttl
+            self.session_id, messages, turn_id=turn_id, expected_version=expected_version, ttl=ttl, timeout=timeout
         )
 
     def add_user_message(self, content: str | list[Any]) -> Appended:

@@ -55,6 +55,8 @@ def _sign(method: Any, operation: Callable[..., Any], prefix: str) -> None:
     method.__signature__ = signature.replace(parameters=[p for p in signature.parameters.values() if p.name != "call"])
     method.__name__ = prefix + operation.__name__.removeprefix("_")
     method.__qualname__ = f"Store.{method.__name__}"
+    # Python names this one when a call does not fit it.
+    operation.__qualname__ = f"Store.{operation.__name__.removeprefix('_')}"
 
 
 class Operations:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from operator import itemgetter
 from typing import Final
 
 from backscroll.arguments import (
@@ -25,6 +26,9 @@ MOST_ROWS: Final = 1_000
 SHORTEST_POLL: Final = 0.02
 """How soon `follow` looks again after something was new, in seconds; doubles up to the option ``poll``."""
 
+_expiry_of: Final = itemgetter(1)
+_body_of: Final = itemgetter(2)
+
 
 class _Walk:
     """How far an iteration has come, and how many rows to ask for next."""
@@ -44,7 +48,7 @@ class _Walk:
         self.more = resume is not None
         self.after = rows[-1].seq if rows and resume is None else self.after if resume is None else resume
         if rows:
-            average = sum(len(row.body) for row in rows) // len(rows) + 1
+            average = sum(map(len, map(_body_of, rows))) // len(rows) + 1
             self.limit = max(1, min(MOST_ROWS, PAGE_BYTES // average))
 
 
@@ -230,7 +234,7 @@ class Reading(Operations):
         window = Window(walk.after, None, walk.limit, newest=False, now=self._now())
         rows, resume = await self._page(call, walk.session_id, window)
         walk.advance(rows, resume)
-        walk.expiring = any(row.expires_at for row in rows)
+        walk.expiring = any(map(_expiry_of, rows))
         if rows:
             walk.pause = SHORTEST_POLL
         return [decode(*row) for row in rows]
@@ -266,5 +270,7 @@ class Reading(Operations):
     async def _page(self, call: Call, session_id: str, window: Window) -> tuple[list[Row], int | None]:
         """The live rows of a page, and where to go on."""
         page = await call.ask(self._backend.read, session_id, window)
+        if not any(map(_expiry_of, page.rows)):
+            return page.rows, page.resume
         now = window.now
         return [row for row in page.rows if row.expires_at is None or row.expires_at > now], page.resume

@@ -32,8 +32,10 @@ def as_turn_id(value: Any) -> UUID:
     """
     if isinstance(value, UUID):
         return value
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
         raise InvalidArgument(f"turn_id: must be a UUID or a non-empty string, not {type(value).__name__}")
+    if not value:
+        raise InvalidArgument("turn_id: must not be empty")
     try:
         parsed = UUID(value)
     except ValueError:

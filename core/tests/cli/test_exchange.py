@@ -356,3 +356,12 @@ def test_cleared_session_is_exported_without_messages(run: Any, store: Store, ur
     data = run("export", url, "-").out
     assert json.loads(data) == {"session_id": "s", "messages": []}
     assert run("import", "-", url, stdin=data.encode()).out.startswith("1 conversations with 0 messages: 0 added")
+
+
+def test_export_of_nothing_writes_nothing(run: Any, tmp_path: Path) -> None:
+    """A mistyped URL gives no empty backup, and replaces none."""
+    target = tmp_path / "backup.jsonl"
+    target.write_text("kept")
+    done = run("export", f"sqlite:///{tmp_path}/typo.db", str(target))
+    assert (done.code, target.read_text()) == (ExitCode.FAILED, "kept")
+    assert "no session to export" in done.err

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import backscroll
 from backscroll import errors
+from backscroll.cli import importing
 from backscroll.cli.importing import Brought, Importer, key_of, turn_id_of
 from backscroll.cli.jsonl import Conversation
 from backscroll.message import Message
@@ -350,8 +351,9 @@ def test_many_lines_of_one_session_cost_one_pass(memory: Store, rows: list[int])
     assert sum(rows) == 500
 
 
-def test_memory_of_looks_is_bounded(memory: Store) -> None:
+def test_memory_of_looks_is_bounded(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only some sessions are remembered, and one that comes back is looked at anew."""
+    monkeypatch.setattr(importing, "MOST_LOOKS", 64)
     importer = Importer(memory)
     for half in (TALK[:2], TALK[2:4]):
         for n in range(200):

@@ -56,6 +56,8 @@ def import_(file: str, url: str, max_line_bytes: int, as_json: bool) -> None:
 
     {"session_id": "…", "messages": [{"role": "user", "content": "…"}, …]}
 
+    A line without session_id becomes the session FILE:LINE, stdin:LINE in a pipe.
+
     Importing a file again adds only what is not there yet, so an import that was interrupted is simply repeated. A
     line that is broken is told with its number and left out; the exit code is 1 then.
     """
@@ -68,6 +70,9 @@ def import_(file: str, url: str, max_line_bytes: int, as_json: bool) -> None:
             done = _imported(store, source, name, max_line_bytes, advance)
         except WrongEncoding as error:
             raise Refused(f"{name}: {error}") from None
+        except KeyboardInterrupt:
+            tell("note", "interrupted: import again, and it goes on from here")
+            raise
     _answer(done, as_json)
 
 
@@ -77,8 +82,9 @@ def import_(file: str, url: str, max_line_bytes: int, as_json: bool) -> None:
 def export_(url: str, file: str) -> None:
     """Export all conversations to a file; - is a pipe.
 
-    The file holds what import takes; a very long conversation goes over several lines. It appears only when it is
-    complete. A record that is damaged is told and left out; the exit code is 1 then.
+    The file holds what import takes; a very long conversation goes over several lines. It appears, or is replaced,
+    only when it is complete, and not at all where there is no session. A record that is damaged is told and left out;
+    the exit code is 1 then.
     """
     to_stdout = file == "-"
     done = Exported()
@@ -90,6 +96,8 @@ def export_(url: str, file: str) -> None:
         advance = stack.enter_context(_progress("exporting", None, quiet=quiet))
         for done in export(store, target, lambda reason: tell("error", reason)):
             advance(0, f"{done.sessions:,} sessions, {done.messages:,} messages")
+        if not done.sessions and not done.unreadable:
+            raise Failed("there is no session to export, so nothing was written: is the URL right?")
     click.echo(f"exported {done.sessions:,} sessions, {done.messages:,} messages", err=to_stdout)
     if done.unreadable:
         click.get_current_context().exit(ExitCode.PROBLEMS)

@@ -43,7 +43,7 @@ from backscroll.values import Appended, Record, Unreadable
 
 KEY_BYTES: Final = 10
 RANDOM_BITS: Final = 42
-MOST_LOOKS: Final = 64
+MOST_LOOKS: Final = 1_000
 """How many sessions are remembered, for those that come back in a later line."""
 
 MOST_KEYS: Final = 100_000

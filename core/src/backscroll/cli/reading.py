@@ -59,12 +59,16 @@ def show(url: str, session: str, last: int | None, follow: bool, as_json: bool) 
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, exact.")
 def sessions(url: str, prefix: str, as_json: bool) -> None:
     """List the sessions, one a line."""
+    found = False
     with backscroll.open(url) as store:
         for session_id in all_sessions(store, prefix):
+            found = True
             if as_json:
                 emit_json({"session_id": session_id})
             else:
                 emit(session_id)
+    if not found:
+        tell("note", "there is no such session: is the URL right?")
 
 
 def all_sessions(store: Store, prefix: str = "") -> Iterator[str]:

@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from itertools import starmap
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -50,11 +51,13 @@ PURGED_PER_APPEND: Final = 16
 PURGED_AT_ONCE: Final = 1_000
 """How many expired messages a call of `purge` drops."""
 
-ROWS_AT_ONCE: Final = 8
+ROWS_AT_ONCE: Final = 16
 """How many messages are fetched before their bytes are counted."""
 
 SESSIONS_AT_ONCE: Final = 1_000
 """How many sessions a page lists at the most."""
+
+_body_of: Final = itemgetter(2)
 
 
 class SQLiteBackend(Backend):
@@ -144,14 +147,16 @@ class SQLiteBackend(Backend):
     def ping(self, deadline: Deadline) -> Health:
         """Ask the file for its journal mode."""
         problems = []
+        server = f"SQLite {sqlite3.sqlite_version}"
         with self._file.snapshot(deadline) as db:
             mode = "wal"
+            server += "" if db is not None or self._file.connections.in_memory else " (nothing is stored there yet)"
             if db is not None:
                 db.execute(layout.OWNER).fetchone()  # only in reading does it learn of another mode
                 mode = db.execute("PRAGMA journal_mode").fetchone()[0]
         if mode not in ("wal", "memory"):
             problems.append(f"journal_mode is {mode}, so that readers and writers wait for each other: call setup()")
-        return Health(f"SQLite {sqlite3.sqlite_version}", tuple(problems))
+        return Health(server, tuple(problems))
 
     def count(self, session_id: str, now: int, deadline: Deadline) -> int:
         """Count the session's range of ids."""
@@ -217,7 +222,9 @@ def _path(url: URL) -> str:
     if url.hosts or url.username is not None:
         raise InvalidURL("sqlite: a file has no host: write sqlite:///chat.db, or sqlite:////absolute/chat.db")
     path = url.path.removeprefix("/")
-    if url.path == "/" or "\0" in path:
+    if "\0" in path:
+        raise InvalidURL("sqlite: the path holds a NUL byte, which no file name can")
+    if url.path == "/":
         raise InvalidURL("sqlite: the path names no file: write sqlite:///chat.db, or sqlite:////absolute/chat.db")
     return MEMORY if path in ("", MEMORY) else str(Path(path).absolute())
 
@@ -252,7 +259,7 @@ def _page(cursor: sqlite3.Cursor, limit: int) -> Page:
     size = 0
     while size < PAGE_BYTES and (some := cursor.fetchmany(ROWS_AT_ONCE)):
         rows += starmap(Row, some)
-        size += sum([len(row[2]) for row in some])
+        size += sum(map(len, map(_body_of, some)))
     cursor.close()
     return Page(rows, rows[-1].seq if len(rows) == limit or size >= PAGE_BYTES else None)
 
