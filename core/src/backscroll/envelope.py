@@ -164,11 +164,12 @@ def decode(seq: int, expires_at: int | None, body: bytes) -> Record | Unreadable
             return Unreadable(seq, "stored by a later release", body)
         fields = envelope["message"]
         escaped = "\\u" in text  # only so can a lone surrogate be written
-        for name, value in fields.items():
-            if type(value) not in FIELDS[name]:
-                return Unreadable(seq, f"its field {name} has a wrong type", body)
-            if escaped:
-                exact(value, name)
+        if escaped or len(fields) != 2 or type(fields.get("content")) is not str:
+            for name, value in fields.items():
+                if type(value) not in FIELDS[name]:
+                    return Unreadable(seq, f"its field {name} has a wrong type", body)
+                if escaped:
+                    exact(value, name)
         if fields["role"] not in ROLES:
             return Unreadable(seq, "its role is unknown", body)
         return Record(
