@@ -194,7 +194,7 @@ def event(operation: str, session_id: str | None = "s", tries: int = 1, messages
         ("count", event("count")),
         ("sessions", event("sessions", None)),
         ("clear", event("clear", tries=2)),
-        ("discard", event("discard")),
+        ("discard", event("discard", tries=2)),
         ("remove", event("remove")),
         ("delete", event("delete", tries=3)),
         ("purge", event("purge", None)),

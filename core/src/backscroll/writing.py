@@ -9,7 +9,7 @@ from uuid import UUID
 
 import attrs
 
-from backscroll.arguments import checked_seq, checked_seqs, checked_session_id, checked_ttl
+from backscroll.arguments import MAX_SEQ, checked_seq, checked_seqs, checked_session_id, checked_ttl
 from backscroll.backend import Turn
 from backscroll.capabilities import Capability
 from backscroll.envelope import encode_turn
@@ -106,7 +106,7 @@ class Writing(Operations):
         call.within(timeout)
         self._require(Capability.DISCARD)
         session_id, before = checked_session_id(session_id), checked_seq("before", before)
-        await call.insist(lambda _: call.once(self._backend.discard, session_id, before))
+        await self._drain(call, session_id, before)
 
     discard = in_sync(_discard)
     adiscard = in_async(_discard)
@@ -201,11 +201,16 @@ class Writing(Operations):
         for problem in health.problems:
             warnings.warn(f"{self.backend}: {problem}", RuntimeWarning, stacklevel=2)
 
-    async def _drain(self, call: Call, session_id: str) -> int:
-        """Discard all messages that are there now; the bound is fixed before the first try. Returns the version."""
+    async def _drain(self, call: Call, session_id: str, before: int = MAX_SEQ) -> int:
+        """Discard the messages below a bound that are there now; returns the version.
+
+        The bound is fixed before the first try, no higher than the version, so that a try which lands late takes
+        nothing that came after it.
+        """
         version = (await call.ask(self._backend.info, session_id)).version
-        if version:
-            await call.insist(lambda _: call.once(self._backend.discard, session_id, version))
+        bound = min(before, version)
+        if bound:
+            await call.insist(lambda _: call.once(self._backend.discard, session_id, bound))
         return version
 
     def _encoded(
