@@ -3,7 +3,6 @@
 import os
 import resource
 import sqlite3
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from forks import fork
 
 import backscroll
 from backscroll import OutcomeUnknown, Record, StorageError, Unavailable, Unreadable, UnreadableMessage
@@ -29,16 +29,7 @@ def seqs(store: backscroll.Store) -> list[int]:
 
 def in_child(work: Callable[[], Any]) -> int:
     """Run `work` in a forked child; 0 when it raised nothing."""
-    if pid := os.fork():
-        return os.waitpid(pid, 0)[1]
-    status = 1
-    try:
-        work()
-        status = 0
-    except BaseException:  # noqa: BLE001  # a child must not come back into pytest
-        os.write(2, traceback.format_exc().encode())
-    finally:
-        os._exit(status)
+    return os.waitpid(fork(work), 0)[1]
 
 
 def as_nobody(work: Callable[[], Any]) -> int:

@@ -4,14 +4,13 @@ import multiprocessing
 import os
 import sqlite3
 import threading
-import traceback
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import fork
 
 import backscroll
 from backscroll.sqlite import connections
@@ -32,21 +31,6 @@ def user(text: object) -> dict[str, str]:
 def texts(store: backscroll.Store) -> list[str]:
     """The texts of the session, in order."""
     return [record.message.content for record in store.iterate("chat")]
-
-
-def fork(work: Callable[[], Any]) -> int:
-    """Run `work` in a forked child that exits at once; the child's id. An exception makes its status 1."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        work()
-        status = 0
-    except BaseException:  # noqa: BLE001  # a child must not come back into pytest
-        os.write(2, traceback.format_exc().encode())
-    finally:
-        os._exit(status)
 
 
 def statuses(pids: list[int]) -> list[int]:
