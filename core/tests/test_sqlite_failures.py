@@ -8,13 +8,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
+import attrs
 import pytest
 from forks import fork
 
 import backscroll
 from backscroll import OutcomeUnknown, Record, StorageError, Unavailable, Unreadable, UnreadableMessage
-from backscroll.backend import Deadline
+from backscroll.backend import Deadline, Turn
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
 
@@ -270,3 +272,17 @@ def test_damaged_memory_of_turns(open_store: Any, sql: Any, damage: bytes) -> No
     assert store.append("chat", HI, turn_id="one").seqs == (1,)
     assert store.append("chat", HI, turn_id="one").duplicate
     assert seqs(store) == [0, 1]
+
+
+def test_retry_that_waited(open_store: Callable[..., backscroll.Store]) -> None:
+    """A retry that waited inside the backend while 16 other turns landed is not stored again."""
+    store = open_store()
+    store.append("chat", [{"role": "user", "content": "other"}])
+    backend = store._backend
+    first = Turn(uuid4(), b"digest..", (b"{}",))
+    retry = attrs.evolve(first, age=1e-6)
+    for turn in [first, *(Turn(uuid4(), b"digest..", (b"{}",)) for _ in range(16))]:
+        backend.append("chat", turn, Deadline(10))
+    with pytest.raises(backscroll.WindowExceeded):
+        backend.append("chat", retry, Deadline(10))
+    assert store.version("chat") == 18

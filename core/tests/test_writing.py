@@ -21,6 +21,7 @@ from backscroll import (
     Store,
     Unavailable,
 )
+from backscroll.backend import Turn
 from backscroll.capabilities import declare
 from backscroll.envelope import encode_turn
 from backscroll.writing import PURGE_SLACK
@@ -43,7 +44,7 @@ def test_turn(form: Form) -> None:
 
     bodies, digest = encode_turn([Message("user", "hi!"), Message("assistant", "yes?")], ID, 5_000, None)
     given = turn(backend)
-    assert attrs.astuple(given) == (ID, digest, bodies, None, None, 0, None)
+    assert given == Turn(ID, digest, bodies, None, None, 0, None)
 
 
 @pytest.mark.parametrize("clock", [lambda: -1_000, lambda: 10**30])

@@ -37,7 +37,7 @@ class Toy(spi.Backend):
                 if earlier.digest == turn.digest:
                     return spi.Appended(answer.version, answer.seqs, answer.turn_id, duplicate=True)
                 raise errors.TurnIdReused(turn.turn_id)
-        if turn.age and len(session.turns) == WINDOW and session.turns[0][2] >= time.monotonic() - turn.age:
+        if turn.age and len(session.turns) == WINDOW and session.turns[0][2] >= time.monotonic() - turn.age_by_now():
             raise errors.WindowExceeded("too many other turns")
         if turn.expected_version not in (None, session.version):
             raise errors.VersionConflict(turn.expected_version, session.version)

@@ -23,7 +23,7 @@ Rules that are easy to miss:
 - A *duplicate* is decided before a conflict, among the session's last `Limits.dedupe_turns` turns,
   also when `discard`, `remove` or expiry took its messages. It answers as the first time.
 - When a turn is not among those, and they do not reach back to when an earlier copy may have been sent
-  (`Turn.age`), the answer is `WindowExceeded`.
+  (`Turn.age_by_now`), the answer is `WindowExceeded`.
 - A `VersionConflict` is final: it is not judged from a cache.
 - Where the schema is missing, reads and removals find nothing, and `append` raises `SchemaError`.
 - Objects are used by many threads and loops at once, opened lazily, and dropped, not closed, in the
@@ -107,11 +107,7 @@ class Deadline:
     __slots__ = ("_end", "seconds")
 
     def __init__(self, seconds: float) -> None:
-        """Start the time.
-
-        Args:
-            seconds: How long the operation may take from now on.
-        """
+        """Start the time: so many seconds from now on."""
         self.seconds: Final = seconds
         self._end: Final = time.monotonic() + seconds
 
@@ -131,8 +127,8 @@ class Turn:
         expires_at: From when on they are not read, in microseconds since 1970 by the writer's clock; None for never.
         purge_in: After how many seconds from now the server may drop them: the TTL with slack on top. None for never.
         expected_version: The version that the session must have; None for any.
-        age: How many seconds ago a copy of the turn was sent whose outcome is unknown. 0: there is none. None: nobody
-            knows, since the id is the caller's own and this is the first try of this call.
+        age: How many seconds before this object was made a copy of the turn was sent whose outcome is unknown. 0: there
+            is none. None: nobody knows, since the id is the caller's own and this is the first try of this call.
     """
 
     turn_id: UUID
@@ -142,6 +138,11 @@ class Turn:
     purge_in: float | None = None
     expected_version: int | None = None
     age: float | None = 0.0
+    _made: float = attrs.field(factory=time.monotonic, init=False, eq=False, repr=False)
+
+    def age_by_now(self) -> float | None:
+        """`age` with the time since then, which may be long where the turn waited for a thread or a lock."""
+        return self.age and self.age + time.monotonic() - self._made
 
 
 @attrs.frozen
@@ -164,10 +165,7 @@ class Window:
 
 
 class Row(NamedTuple):
-    """A stored message: place, expiry in microseconds since 1970 or None, bytes as they were given.
-
-    A tuple, not an attrs class, because a read makes one per message.
-    """
+    """A stored message (a tuple, since a read makes many): place, expiry in µs since 1970 or None, bytes as given."""
 
     seq: int
     expires_at: int | None

@@ -62,25 +62,27 @@ class BackendInfo:
 class ServerSpec:
     """How to start the real server of a backend for tests; ``{port}`` stands for the port in every text.
 
+    An embedded database has no server: it gives the URL only, in which ``{folder}`` stands for an empty folder.
+
     Args:
         backend: The name of the backend that it serves.
-        image: The container image.
+        url: The URL that opens it, through ``localhost`` and the published port where there is a server.
+        image: The container image; empty for an embedded database.
         command: The arguments of the container; empty for the image's own.
         environment: Its environment variables.
         container_port: The port on which the server listens inside.
         ready: A line, or part of one, that its log shows when it can be used.
         ready_timeout: How long that may take, in seconds.
-        url: The URL that opens it through ``localhost`` and the published port.
     """
 
     backend: str
-    image: str
+    url: str
+    image: str = ""
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = attrs.field(factory=dict)
-    container_port: str
-    ready: str
+    container_port: str = ""
+    ready: str = ""
     ready_timeout: float = 60.0
-    url: str
 
 
 @attrs.frozen(kw_only=True)

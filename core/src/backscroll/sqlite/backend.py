@@ -1,5 +1,6 @@
 """The SQLite backend: one transaction per operation on a file in WAL mode."""
 
+import math
 import sqlite3
 import time
 from itertools import starmap
@@ -51,8 +52,8 @@ PURGED_PER_APPEND: Final = 16
 PURGED_AT_ONCE: Final = 1_000
 """How many expired messages a call of `purge` drops."""
 
-ROWS_AT_ONCE: Final = 16
-"""How many messages are fetched before their bytes are counted."""
+ROWS_AT_ONCE: Final = 64
+"""How many messages at the most are fetched before their bytes are counted."""
 
 SESSIONS_AT_ONCE: Final = 1_000
 """How many sessions a page lists at the most."""
@@ -75,8 +76,8 @@ class SQLiteBackend(Backend):
 
     def append(self, session_id: str, turn: Turn, deadline: Deadline) -> Appended:
         """One transaction: look the session up, decide, advance its counter, insert."""
-        now = _milliseconds()
         with self._file.transaction(deadline) as db:
+            now = _milliseconds()  # while nobody else writes, so that turns land in the order of their times
             if db is None:
                 raise SchemaError(
                     f"{self._file.path}: there is no schema yet: call setup(), or run: backscroll setup URL"
@@ -84,7 +85,7 @@ class SQLiteBackend(Backend):
             sid, version, recent = db.execute(layout.FIND, (session_id,)).fetchone() or (0, 0, b"")
             if (entry := layout.find_turn(recent, turn.turn_id.bytes)) is not None:
                 return _duplicate(entry, turn)
-            if turn.age and not layout.reaches_back(recent, now - round(turn.age * 1_000)):
+            if (age := turn.age_by_now()) and not layout.reaches_back(recent, now - math.ceil(age * 1_000)):
                 raise WindowExceeded(f"{layout.WINDOW} other turns were appended since this one was first tried")
             if turn.expected_version not in (None, version):
                 raise VersionConflict(turn.expected_version or 0, version)
@@ -257,9 +258,12 @@ def _page(cursor: sqlite3.Cursor, limit: int) -> Page:
     """The rows up to the limit, or to the one with which the page has its bytes."""
     rows: list[Row] = []
     size = 0
-    while size < PAGE_BYTES and (some := cursor.fetchmany(ROWS_AT_ONCE)):
+    at_once = 1
+    while size < PAGE_BYTES and (some := cursor.fetchmany(at_once)):
         rows += starmap(Row, some)
         size += sum(map(len, map(_body_of, some)))
+        # As many as would fill the page, were they as large as those so far.
+        at_once = max(1, min(ROWS_AT_ONCE, (PAGE_BYTES - size) * len(rows) // max(1, size)))
     cursor.close()
     return Page(rows, rows[-1].seq if len(rows) == limit or size >= PAGE_BYTES else None)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from backscroll.backend import Capability, Durability, Limits, declare, unsupported
-from backscroll.hookspecs import BackendInfo, hookimpl
+from backscroll.hookspecs import BackendInfo, ServerSpec, hookimpl
 from backscroll.sqlite.layout import WINDOW
 
 MOST_BYTES: Final = 256 << 20
@@ -29,3 +29,9 @@ def backscroll_backends() -> Iterable[BackendInfo]:
             durability=Durability.SERVER,
         ),
     )
+
+
+@hookimpl
+def backscroll_servers() -> Iterable[ServerSpec]:
+    """A file in a folder; there is no server to start."""
+    yield ServerSpec(backend="sqlite", url="sqlite:///{folder}/chat.db")
