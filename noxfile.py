@@ -55,6 +55,8 @@ MEMBERS = discover()
 CORE = MEMBERS[0]
 PYTHONS = pythons()
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
+FAULTY = "conformance/faulty"
+"""The backends by which the conformance suite is itself tested; never published, so no member."""
 
 each_member = nox.parametrize("member", MEMBERS, ids=[member.folder for member in MEMBERS])
 each_member_on_its_pythons = nox.parametrize(
@@ -70,10 +72,10 @@ each_member_on_its_pythons = nox.parametrize(
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, types and import directions."""
-    session.install(*group("lint"), *editable(MEMBERS), *without_markers(MEMBERS))
+    session.install(*group("lint"), *editable(MEMBERS), "-e", f"./{FAULTY}", *without_markers(MEMBERS))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("mypy", *(f"{member.folder}/src" for member in MEMBERS), "checks", "noxfile.py")
+    session.run("mypy", *(f"{member.folder}/src" for member in MEMBERS), f"{FAULTY}/src", "checks", "noxfile.py")
     within = nox.project.load_toml("pyproject.toml").get("tool", {}).get("importlinter", {}).get("contracts", [])
     for name, contracts, typing in (
         ("directions", list(imports.directions(MEMBERS)), True),
@@ -92,6 +94,16 @@ def tests(session: nox.Session, member: Member) -> None:
     wanted = test_group(session, member)
     session.install(*wanted, *editable(with_needed(member, [*all_requirements(member), *parsed(wanted)])))
     run_tests(session, member)
+
+
+@nox.session(python=NEWEST)
+def faulty(session: nox.Session) -> None:
+    """The conformance suite catches every faulty backend, and passes the correct one."""
+    member = next(member for member in MEMBERS if member.kind == "conformance")
+    session.install(
+        *test_group(session, member), *editable(with_needed(member, member.requirements)), "-e", f"./{FAULTY}"
+    )
+    session.run("python", "-m", "pytest", "-n", "auto", f"{FAULTY}/tests", *session.posargs)
 
 
 @nox.session(venv_backend="uv")

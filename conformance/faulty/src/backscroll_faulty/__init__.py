@@ -1,0 +1,1 @@
+"""A correct backend, and backends with one seeded fault each, by which the conformance suite is tested."""

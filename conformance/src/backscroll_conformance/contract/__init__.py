@@ -1,0 +1,1 @@
+"""The contract tier: a single client, one module for each part of the contract."""

@@ -1,0 +1,113 @@
+"""Judges one clause: under a deadline, whatever the backend does."""
+
+import asyncio
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Coroutine
+from types import FrameType, TracebackType
+from typing import Any, Final
+
+from backscroll.retry import drive
+from backscroll_conformance.clauses import Clause, Form
+from backscroll_conformance.expect import Broken
+from backscroll_conformance.outcomes import Outcome, Verdict
+from backscroll_conformance.subject import NotApplicable, NotRun, Subject
+from backscroll_conformance.target import Effort, Target
+
+FRAMES: Final = 8
+"""How many calls the evidence shows of where something happened."""
+
+
+def judge(clause: Clause, form: Form, target: Target, seed: int, effort: Effort) -> Outcome:
+    """Judge a clause in one form; never raises, and ends by the clause's deadline.
+
+    A backend that does not come back is left behind in its thread.
+    """
+    began = time.monotonic()
+    try:
+        capabilities = target.connect().capabilities
+    except Exception as error:  # noqa: BLE001 - whatever it is, the clause was not judged
+        return Outcome(clause.id, form.value, Verdict.ERROR, 0.0, target.redacted(_told(error)))
+    if reason := _why_not(clause, capabilities):
+        return Outcome(clause.id, form.value, Verdict.NOT_APPLICABLE, 0.0, reason)
+    attempt = _Attempt(clause, form, target, seed, effort)
+    verdict, evidence = attempt.run()
+    seconds = round(time.monotonic() - began, 3)
+    return Outcome(clause.id, form.value, verdict, seconds, target.redacted(evidence), attempt.figures)
+
+
+def _why_not(clause: Clause, capabilities: Any) -> str:
+    for capability in clause.needs:
+        if not capabilities[capability]:
+            return f"declared as unsupported: {capability.value}: {capabilities[capability].reason}"
+    if clause.lacks and capabilities[clause.lacks]:
+        return f"declared as supported: {clause.lacks.value}"
+    return ""
+
+
+class _Attempt:
+    """One clause in one form, in a thread of its own."""
+
+    def __init__(self, clause: Clause, form: Form, target: Target, seed: int, effort: Effort) -> None:
+        self.clause, self.form, self.target, self.seed, self.effort = clause, form, target, seed, effort
+        self.figures: dict[str, Any] = {}
+        self.verdict, self.evidence = Verdict.ERROR, "the clause ended without a word"
+
+    def run(self) -> tuple[Verdict, str]:
+        thread = threading.Thread(target=self._in_thread, name=f"clause-{self.clause.id}", daemon=True)
+        thread.start()
+        thread.join(self.clause.deadline)
+        if thread.is_alive():
+            place = _stack(sys._current_frames().get(thread.ident or 0))  # noqa: SLF001  # the one way to see it
+            return Verdict.FAILED, f"did not end within {self.clause.deadline:g} s; it was here:\n{place}"
+        return self.verdict, self.evidence
+
+    def _in_thread(self) -> None:
+        try:
+            with self.target.fresh() as target:
+                _run(self._judged(target), self.form)
+            self.verdict, self.evidence = Verdict.PASSED, ""
+        except NotRun as error:
+            self.verdict, self.evidence = Verdict.NOT_RUN, str(error)
+        except NotApplicable as error:
+            self.verdict, self.evidence = Verdict.NOT_APPLICABLE, str(error)
+        except BaseException as error:  # noqa: BLE001 - whatever a backend raises, the run goes on
+            self.verdict, self.evidence = Verdict.FAILED, _told(error)
+
+    async def _judged(self, target: Target) -> None:
+        subject = Subject(target, self.form, self.seed, self.effort, self.target)
+        try:
+            await subject.begin()
+            await self.clause.check(subject)
+        finally:
+            self.figures = subject.figures
+            await subject.finish()
+
+
+def _run(work: Coroutine[Any, Any, None], form: Form) -> None:
+    if form is Form.ASYNC:
+        asyncio.run(work)
+    else:
+        drive(work)
+
+
+def _told(error: BaseException) -> str:
+    """An exception in words: what was expected and seen, and where."""
+    notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+    if isinstance(error, Broken):
+        return f"{error}{notes}"
+    return f"{type(error).__name__}: {error}{notes}\n{_trace(error.__traceback__)}"
+
+
+def _trace(trace: TracebackType | None) -> str:
+    return _lines(traceback.extract_tb(trace))
+
+
+def _stack(frame: FrameType | None) -> str:
+    return _lines(traceback.extract_stack(frame)) if frame else "nowhere"
+
+
+def _lines(frames: traceback.StackSummary) -> str:
+    return "\n".join(f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames[-FRAMES:])
