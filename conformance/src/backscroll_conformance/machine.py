@@ -385,16 +385,15 @@ def play(game: Game) -> None:
         Broken: A script did not go as it would with a list; the text is the shortest that was found.
     """
     is_flaky = False
+    machine = cast("type[Machine]", seed(game.subject.seed)(lambda: Machine(game)))
     try:
-        machine = seed(game.subject.seed)(lambda: Machine(game))
-        run_state_machine_as_test(cast("type[Machine]", machine), settings=game.settings)
+        run_state_machine_as_test(machine, settings=game.settings)
     except Enough:
         pass
     except Flaky:
         is_flaky = True
     except Exception:
-        # What a rule raised is kept, and told as a script; anything else is a fault of this suite.
-        if not game.found:
+        if not game.found:  # not what a rule raised, which is told as a script, but a fault of this suite
             raise
     if game.found:
         shortest = min(game.found, key=lambda found: found.size)

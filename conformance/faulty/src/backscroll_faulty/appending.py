@@ -13,17 +13,17 @@ from backscroll_faulty.reference import Reference
 from backscroll_faulty.session import Session
 
 
-@fault("gap_in_a_turn", caught_by="APP-001 CON-004 CON-008 CON-009", also="STA-001 STA-002 CON-002 CON-007")
+@fault("gap_in_a_turn", caught_by="APP-001", also="STA-001 STA-002 CON-004 CON-008")
 class GapInATurn(Reference):
-    """Skips a seq where a turn crosses a multiple of eight, as counters that are handed out in blocks do."""
+    """Skips a seq where the third turn of a session begins a new block of eight, as block counters do."""
 
     def seqs(self, db: sqlite3.Connection, key: bytes, session: Session, turn: Turn) -> tuple[int, ...]:
         seqs = super().seqs(db, key, session, turn)
-        crossing = len(seqs) == 3 and seqs[0] // 8 != seqs[-1] // 8
-        return (*seqs[:-1], seqs[-1] + 1) if crossing else seqs
+        is_crossing = len(session.turns) == 2 and seqs[0] < 8 <= seqs[-1]
+        return (*seqs[:-1], seqs[-1] + 1) if is_crossing and turn.age == 0.0 else seqs
 
 
-@fault("version_of_last", caught_by="APP-002 CON-008 CON-009", also="STA-001 STA-002")
+@fault("version_of_last", caught_by="APP-002 CON-008 CON-009", also="STA-001 STA-002 DUR-004")
 class VersionOfLast(Reference):
     """Answers the seq of the last message as the version, where a turn has three or more."""
 
@@ -88,7 +88,7 @@ class Stripped(Reference):
         return body.replace(rb"\r\n", rb"\n")
 
 
-@fault("created_by_reading", caught_by="SEQ-005")
+@fault("created_by_reading", caught_by="SEQ-005", also="STA-001 STA-002")
 class CreatedByReading(Reference):
     """Begins a session when its messages are counted."""
 
@@ -109,7 +109,7 @@ class FirstSeqOfLastTurn(Reference):
         return attrs.evolve(info, first_seq=max(0, session.version - 1))
 
 
-@fault("version_without_the_last", caught_by="SEQ-001 APP-002 INF-001", also="STA-001 STA-002 CON-009")
+@fault("version_without_the_last", caught_by="SEQ-001 APP-002 INF-001 INF-002", also="STA-001 STA-002 CON-009")
 class VersionWithoutTheLast(Reference):
     """Says as the version of a session the seq of its last message, where a turn of three or more came last."""
 

@@ -45,7 +45,7 @@ class ClearedIsNew(Reference):
         return turn.expected_version not in (0, session.version)
 
 
-@fault("refused_turn_remembered", caught_by="CAS-005 CON-001 CON-008", also="STA-001 CON-009 CON-002 CON-007")
+@fault("refused_turn_remembered", caught_by="CAS-005 CON-001 CON-008 CON-009", also="STA-001 STA-002 CON-002 CON-007")
 class RefusedRemembered(Reference):
     """Remembers a turn before it judges the condition, and keeps that."""
 

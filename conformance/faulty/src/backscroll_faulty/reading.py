@@ -72,7 +72,7 @@ class BoundAtAGap(Reference):
         return super().rows(db, session_id, window)
 
 
-@fault("newest_before_cut", caught_by="RDG-002 RDG-003", also="STA-001 STA-002")
+@fault("newest_before_cut", caught_by="RDG-002 RDG-003 TTL-004", also="STA-001 STA-002")
 class NewestBeforeCut(Reference):
     """Takes the newest of the session first, and cuts off at the upper bound then."""
 

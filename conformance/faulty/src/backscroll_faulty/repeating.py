@@ -21,7 +21,9 @@ class ShortWindow(Reference):
     window = 15
 
 
-@fault("answers_anew", caught_by="DUP-001 DUP-002 DUP-003 DUP-006 DUP-009 CON-008", also="STA-001 STA-002 CON-009")
+@fault(
+    "answers_anew", caught_by="DUP-001 DUP-002 DUP-003 DUP-006 DUP-009 CON-008", also="STA-001 STA-002 CON-009 DUR-004"
+)
 class AnswersAnew(Reference):
     """Answers a duplicate with the version of now instead of the one after the turn."""
 
@@ -81,7 +83,7 @@ class ConflictFirst(Reference):
         return super().known(db, key, session, turn)
 
 
-@fault("turn_ids_shared", caught_by="DUP-007 DEL-004", also="STA-001 STA-002 CON-008 CON-009")
+@fault("turn_ids_shared", caught_by="DUP-007 DEL-004 DUR-001 DUR-004", also="STA-001 STA-002 CON-008 CON-009")
 class Shared(Reference):
     """Looks for a turn_id in all sessions."""
 
