@@ -76,7 +76,8 @@ class BackendConformance:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for one in cls.__mro__[: cls.__mro__.index(BackendConformance)]:
-            changed = sorted((set(vars(one)) & set(vars(BackendConformance))) - SETTINGS - _OF_EVERY_CLASS)
+            own = {name for name in vars(one) if not name.startswith("__")}
+            changed = sorted(own & set(vars(BackendConformance)) - SETTINGS)
             if changed:
                 raise TypeError(f"{cls.__name__} overrides {', '.join(changed)}: the clauses are the same for all")
         if not isinstance(getattr(cls, "backend", None), str):
@@ -98,9 +99,6 @@ class BackendConformance:
         outcomes = judge_forms(backscroll_clause, target, backscroll_run.seed, backscroll_run.effort)
         request.node.stash[JUDGED] = Judged(type(self).__name__, self.profile, self.known_gaps, target, outcomes)
         _tell(backscroll_clause, outcomes, self.known_gaps.get(backscroll_clause.id))
-
-
-_OF_EVERY_CLASS: Final = frozenset(vars(type("_", (), {}))) | {"__annotations__", "__init_subclass__"}
 
 
 def judge_forms(clause: Clause, target: Target, seed: int, effort: Effort) -> list[Outcome]:
