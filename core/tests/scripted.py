@@ -10,7 +10,7 @@ import attrs
 import pytest
 from toy import Toy
 
-from backscroll import Store, backend, retry, writing
+from backscroll import Store, calls, retry, writing
 from backscroll.capabilities import FULL, Capability
 
 
@@ -109,7 +109,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of all deadlines and waits."""
     clock = Clock()
     fake = SimpleNamespace(monotonic=clock.monotonic, sleep=clock.sleep, time_ns=time.time_ns)
-    for module in (backend, retry, writing):
+    for module in (calls, retry, writing):
         monkeypatch.setattr(module, "time", fake)
 
     async def sleep(self: Any, seconds: float) -> None:

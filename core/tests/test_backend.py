@@ -213,6 +213,28 @@ def test_per_loop_lets_ended_loops_go() -> None:
     assert first() is None
 
 
+def test_per_loop_releases_at_the_end_of_the_loop() -> None:
+    """What a loop had is released on that loop, once, when it ends; also where nobody closed the store."""
+    backend = bare()
+    released: list[tuple[str, bool]] = []
+
+    async def use(name: str) -> None:
+        loop = asyncio.get_running_loop()
+
+        async def release(made: str) -> None:
+            await asyncio.sleep(0)
+            released.append((made, asyncio.get_running_loop() is loop))
+
+        for _ in range(2):
+            assert backend.per_loop(lambda: name, release) == name
+        assert (name, True) not in released
+
+    asyncio.run(use("first"))
+    assert released == [("first", True)]
+    asyncio.run(use("second"))
+    assert released == [("first", True), ("second", True)]
+
+
 def test_per_loop_needs_a_loop() -> None:
     """Without a loop there is none to belong to."""
     with pytest.raises(RuntimeError):
@@ -243,7 +265,7 @@ def test_fork() -> None:
 
     asyncio.run(parent())
     loop = asyncio.new_event_loop()
-    backend._by_loop[loop] = "the parent's"
+    backend._by_loop._by_loop[loop] = "the parent's", None
     assert backend._making_threads.acquire()  # as another thread would hold it
     child = os.fork()
     if child == 0:  # no assertion may leave the child

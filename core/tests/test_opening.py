@@ -18,7 +18,7 @@ made: list[Backend] = []
 
 @attrs.frozen(kw_only=True)
 class Options(BackendOptions):
-    client: Any = option(None, lambda value: value, "a client brought along")  # noqa: RUF009 - it makes a field
+    client: Any = option(None, lambda value: value, "a client brought along")
 
 
 class Fake(Backend):

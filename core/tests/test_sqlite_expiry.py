@@ -8,7 +8,7 @@ import pytest
 import backscroll
 from backscroll import TurnIdReused, VersionConflict, WindowExceeded
 from backscroll.backend import Deadline, Turn
-from backscroll.sqlite import layout
+from backscroll.recent import newest_turn
 from backscroll.turn_id import as_turn_id
 from backscroll.writing import PURGE_SLACK
 
@@ -120,7 +120,7 @@ def test_purge_time_has_slack(open_store: Any, sql: Any) -> None:
     ((purge_at, recent),) = sql(
         "SELECT purge_at, recent FROM message JOIN session ON sid = id >> 32 WHERE purge_at IS NOT NULL"
     )
-    assert purge_at == layout.newest_turn(recent).landed_at + (100 + PURGE_SLACK) * 1_000
+    assert purge_at == newest_turn(recent).landed_at + (100 + PURGE_SLACK) * 1_000
 
 
 def test_counter_outlives_expiry(open_store: Any, sql: Any) -> None:
@@ -194,7 +194,7 @@ def test_repeat_within_the_window(open_store: Any, sql: Any) -> None:
         store.append("chat", user(number))
     ((recent,),) = sql("SELECT recent FROM session")
     oldest = recent[-44:]
-    long_ago = oldest[:-8] + (layout.Entry(*layout._ENTRY.unpack(oldest)).landed_at - 60_000).to_bytes(8)
+    long_ago = oldest[:-8] + (newest_turn(oldest).landed_at - 60_000).to_bytes(8)
     sql("UPDATE session SET recent = ?", recent[:-44] + long_ago)
     turn = Turn(as_turn_id("late"), b"8 bytes!", (b"{}",), age=30.0)
     assert store._backend.append("chat", turn, Deadline(10)).seqs == (16,)

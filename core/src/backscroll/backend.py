@@ -32,15 +32,12 @@ Rules that are easy to miss:
 
 import os
 import threading
-import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
-from uuid import UUID
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-import attrs
-
+from backscroll.calls import PAGE_BYTES, Deadline, Page, Row, Turn, Window, session_page
 from backscroll.capabilities import (
     Capability,
     Consistency,
@@ -53,12 +50,22 @@ from backscroll.capabilities import (
     unsupported,
 )
 from backscroll.errors import Closed, Unsupported
-from backscroll.options import BackendOptions, choice, code_only, option, positive, seconds
+from backscroll.loops import LoopLocal
+from backscroll.options import (
+    BackendOptions,
+    a_file,
+    a_text,
+    an_object,
+    choice,
+    code_only,
+    option,
+    positive,
+    seconds,
+)
 from backscroll.url import URL, Host
 from backscroll.values import Appended, Health, SessionInfo, SessionPage
 
 if TYPE_CHECKING:
-    import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
     from backscroll.hookspecs import BackendInfo
@@ -84,6 +91,9 @@ __all__ = [
     "Support",
     "Turn",
     "Window",
+    "a_file",
+    "a_text",
+    "an_object",
     "choice",
     "code_only",
     "declare",
@@ -91,100 +101,12 @@ __all__ = [
     "partial",
     "positive",
     "seconds",
+    "session_page",
     "unsupported",
 ]
 
-PAGE_BYTES: Final = 1 << 20
-"""How many bytes of bodies a page holds before it ends, short of its limit if need be."""
-
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Deadline:
-    """The moment by which an operation has to be over, all its tries together."""
-
-    __slots__ = ("_end", "seconds")
-
-    def __init__(self, seconds: float) -> None:
-        """Start the time: so many seconds from now on."""
-        self.seconds: Final = seconds
-        self._end: Final = time.monotonic() + seconds
-
-    def remaining(self) -> float:
-        """The seconds that are left; 0 once it has passed."""
-        return max(0.0, self._end - time.monotonic())
-
-
-@attrs.frozen
-class Turn:
-    """What one append adds: all of it, contiguous and in order, or nothing.
-
-    Args:
-        turn_id: The idempotency key.
-        digest: 8 bytes that tell one content from another under the same turn_id.
-        bodies: The encoded messages; at least one.
-        expires_at: From when on they are not read, in microseconds since 1970 by the writer's clock; None for never.
-        purge_in: After how many seconds from now the server may drop them: the TTL with slack on top. None for never.
-        expected_version: The version that the session must have; None for any.
-        age: How many seconds before this object was made a copy of the turn was sent whose outcome is unknown. 0: there
-            is none. None: nobody knows, since the id is the caller's own and this is the first try of this call.
-    """
-
-    turn_id: UUID
-    digest: bytes
-    bodies: tuple[bytes, ...]
-    expires_at: int | None = None
-    purge_in: float | None = None
-    expected_version: int | None = None
-    age: float | None = 0.0
-    _made: float = attrs.field(factory=time.monotonic, init=False, eq=False, repr=False)
-
-    def age_by_now(self) -> float | None:
-        """`age` with the time since then, which may be long where the turn waited for a thread or a lock."""
-        return self.age and self.age + time.monotonic() - self._made
-
-
-@attrs.frozen
-class Window:
-    """Which records to read.
-
-    Args:
-        after: Only seqs greater than this one; None for no bound.
-        before: Only seqs smaller than this one; None for no bound.
-        limit: How many at the most.
-        newest: From the upper bound downward instead of from the lower one upward.
-        now: Microseconds since 1970; what expires at or before it may be left out.
-    """
-
-    after: int | None
-    before: int | None
-    limit: int
-    newest: bool
-    now: int
-
-
-class Row(NamedTuple):
-    """A stored message (a tuple, since a read makes many): place, expiry in µs since 1970 or None, bytes as given."""
-
-    seq: int
-    expires_at: int | None
-    body: bytes
-
-
-@attrs.frozen
-class Page:
-    """The answer to a read. It ends after about `PAGE_BYTES` of bodies, so that memory stays bounded.
-
-    Args:
-        rows: In the order read: ascending, or descending where ``newest`` was asked for. May be fewer than
-            the limit, or none, with more behind them.
-        resume: Where to go on: the next ``after``, or the next ``before`` where ``newest`` was asked for.
-            None when there is no more.
-    """
-
-    rows: list[Row]
-    resume: int | None
 
 
 class Backend(ABC):
@@ -214,7 +136,7 @@ class Backend(ABC):
         self._threads: ThreadPoolExecutor | None = None
         self._making_threads = threading.Lock()
         self._released = False
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+        self._by_loop = LoopLocal()
         _alive.add(self)
 
     # What every backend has.
@@ -280,6 +202,10 @@ class Backend(ABC):
         """Return when the session's version may be above `version`, or at the deadline."""
         raise self._unsupported(Capability.WATCH)
 
+    def schema_statements(self, deadline: Deadline) -> tuple[str, ...]:
+        """Return the statements that `setup` would run now, for an administrator; none where all is as it should be."""
+        raise Unsupported(self.declared.name, "schema_statements", "its setup is not made of statements")
+
     # The async twins.
 
     async def aappend(self, session_id: str, turn: Turn, deadline: Deadline) -> Appended:
@@ -330,6 +256,10 @@ class Backend(ABC):
         """Async twin of `watch`."""
         return await self.in_thread(self.watch, session_id, version, deadline)
 
+    async def aschema_statements(self, deadline: Deadline) -> tuple[str, ...]:
+        """Async twin of `schema_statements`."""
+        return await self.in_thread(self.schema_statements, deadline)
+
     async def aclose(self) -> None:
         """Async twin of `close`; also releases what belongs to the running loop."""
         self.close()
@@ -350,21 +280,13 @@ class Backend(ABC):
             future = self._threads.submit(call, *args, **kwargs)
         return await asyncio.wrap_future(future)
 
-    def per_loop(self, factory: Callable[[], R]) -> R:
+    def per_loop(self, factory: Callable[[], R], release: Callable[[R], Awaitable[Any]] | None = None) -> R:
         """The object of the running event loop, made by `factory` at its first use there.
 
-        Async clients belong to the loop they were made on, and a process may run one loop after another.
+        Async clients belong to the loop they were made on, and a process may run one loop after another. `release` is
+        awaited when the loop ends in the way of `asyncio.run`.
         """
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
-            # A client refers to its loop, so that neither of them would ever go by itself.
-            for ended in [other for other in self._by_loop if other.is_closed()]:
-                del self._by_loop[ended]
-            self._by_loop[loop] = factory()
-        found: R = self._by_loop[loop]
-        return found
+        return self._by_loop.get(factory, release)
 
     def release_threads(self) -> None:
         """Let the threads end after the calls that they have; for `close`."""
@@ -380,13 +302,16 @@ class Backend(ABC):
         """
         self._threads = None
         self._making_threads = threading.Lock()
-        self._by_loop = weakref.WeakKeyDictionary()
+        # Were they finalised here, they would unhook the sockets that the parent's loops wait for.
+        _of_the_parent.append(self._by_loop)
+        self._by_loop = LoopLocal()
 
     def _unsupported(self, capability: Capability) -> Unsupported:
         return Unsupported(self.declared.name, capability.value, self.capabilities[capability].reason)
 
 
 _alive: "weakref.WeakSet[Backend]" = weakref.WeakSet()
+_of_the_parent: Final[list[LoopLocal]] = []
 
 
 def _forget_after_fork() -> None:

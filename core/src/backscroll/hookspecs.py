@@ -62,6 +62,7 @@ class BackendInfo:
 class ServerSpec:
     """How to start the real server of a backend for tests; ``{port}`` stands for the port in every text.
 
+    A group of servers in one container has several `ports`; ``{ports}`` stands for all of them, with blanks between.
     An embedded database has no server: it gives the URL only, in which ``{folder}`` stands for an empty folder.
 
     Args:
@@ -70,7 +71,9 @@ class ServerSpec:
         image: The container image; empty for an embedded database.
         command: The arguments of the container; empty for the image's own.
         environment: Its environment variables.
-        container_port: The port on which the server listens inside.
+        files: The text of files that it has before it starts, by their absolute paths inside.
+        container_port: The port on which the server listens inside; ``{port}`` where there are several ports.
+        ports: How many ports are published.
         ready: A line, or part of one, that its log shows when it can be used.
         ready_timeout: How long that may take, in seconds.
     """
@@ -80,7 +83,9 @@ class ServerSpec:
     image: str = ""
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = attrs.field(factory=dict)
+    files: Mapping[str, str] = attrs.field(factory=dict)
     container_port: str = ""
+    ports: int = 1
     ready: str = ""
     ready_timeout: float = 60.0
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import attrs
@@ -59,6 +60,37 @@ def code_only(value: Any) -> Any:
     if not callable(value):
         raise ValueError("expected a function, as a keyword argument")
     return value
+
+
+def an_object(value: Any) -> Any:
+    """An object, which only a keyword argument can give."""
+    if isinstance(value, str):
+        raise ValueError("expected an object, as a keyword argument")
+    return value
+
+
+def a_text(value: Any) -> str:
+    """A text."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected a text that is not empty")
+    return value
+
+
+def a_file(value: Any) -> str:
+    """The path of a file."""
+    if not isinstance(value, str) or not Path(value).is_file():
+        raise ValueError("expected the path of a file that is there")
+    return value
+
+
+def truth(value: Any) -> bool:
+    """True or false."""
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value.lower() not in known:
+        raise ValueError("expected true or false")
+    return known[value.lower()]
 
 
 def _number(value: Any, kind: Callable[[Any], T]) -> T:

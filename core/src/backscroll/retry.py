@@ -101,12 +101,13 @@ class Call:
         tries: How many calls of the backend it has made.
     """
 
-    __slots__ = ("_default", "_io", "_longest_pause", "deadline", "tries")
+    __slots__ = ("_default", "_io", "_longest_pause", "_reason", "deadline", "tries")
 
     def __init__(self, io: IO, default_timeout: float) -> None:
         self._io = io
         self._default = default_timeout
         self._longest_pause = FIRST_PAUSE
+        self._reason: BackscrollError | None = None
         self.tries = 0
 
     def within(self, timeout: float | None) -> None:
@@ -181,23 +182,35 @@ class Call:
         """Wait before the next try, with full jitter below a bound that doubles; raise where the time is up."""
         import random
 
+        if not isinstance(failure, DeadlineExceeded):
+            self._reason = failure
         seconds = random.uniform(0, self._longest_pause)  # noqa: S311  # jitter, not a secret
         self._longest_pause = min(2 * self._longest_pause, LONGEST_PAUSE)
         if seconds < self.deadline.remaining():
             await self.sleep(seconds)
             if self.deadline.remaining():
                 return
+        # That the last try came too late says less than why those before it failed.
+        failure = self._reason if self._reason and isinstance(failure, DeadlineExceeded) else failure
         if isinstance(failure, Unavailable) and self.tries > 1:
             raise type(failure)(
-                f"{failure} (gave up after {self.tries} tries in {self.deadline.seconds:g} s)"
+                f"{failure} (gave up after {self.tries} tries within {self.deadline.seconds:g} s)"
             ) from failure
         raise failure
 
 
 def _unmapped(error: Exception) -> str:
     """What is said of an error that the backend did not map: where it was, and not its text, which may hold secrets."""
+    import errno
     import traceback
     from pathlib import Path
 
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"the backend failed with {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    library = Path(traceback.__file__).parent
+    # The place where the standard library was called says more than the one in it.
+    own = [one for one in frames if library not in one[0].parents or "site-packages" in one[0].parts]
+    path, line = (own or frames)[-1]
+    name = type(error).__name__
+    if isinstance(error, OSError) and (code := errno.errorcode.get(error.errno or 0)):
+        name += f" ({code})"
+    return f"the backend failed with {name} at {path.name}:{line}"

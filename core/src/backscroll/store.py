@@ -51,6 +51,18 @@ class Store(Writing, Reading):
     ping = in_sync(_ping)
     aping = in_async(_ping)
 
+    async def _schema_statements(self, call: Call, *, timeout: float | None = None) -> tuple[str, ...]:
+        """The statements that `setup` would run now, for those whose application may not run them.
+
+        Raises:
+            Unsupported: The setup of this database is not made of statements.
+        """
+        call.within(timeout)
+        return await call.ask(self._backend.schema_statements)
+
+    schema_statements = in_sync(_schema_statements)
+    aschema_statements = in_async(_schema_statements)
+
     def close(self) -> None:
         """Release the connections; every later call raises `Closed`. Harmless to repeat."""
         self._closed = True

@@ -218,13 +218,13 @@ def test_built_in_commands_ask_no_plugin(run: Any, plugin: Any, url: str) -> Non
 
 
 def test_warning_is_one_line(run: Any, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the library warns of is one line on stderr, without a place in its source."""
+    """What the library warns of is one line on stderr, without a place in its source, and shows in the exit code."""
     monkeypatch.setattr(SQLiteBackend, "setup", lambda self, deadline: Health("SQLite", ("not\nas it should be",)))
     monkeypatch.setattr(SQLiteBackend, "append", lambda *_: backscroll.Appended(1, (0,), None))  # type: ignore[arg-type]
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         ran = run("append", url, "session", "hi")
-    assert (ran.code, ran.out) == (ExitCode.DONE, "appended: seq 0, version 1\n")
+    assert (ran.code, ran.out) == (ExitCode.PROBLEMS, "appended: seq 0, version 1\n")
     assert ran.err == "warning: sqlite: not as it should be\n"
 
 

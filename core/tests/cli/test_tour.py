@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from backscroll import recent as recent_turns
 from backscroll.backend import Page, unsupported
 from backscroll.capabilities import Capability
 from backscroll.cli import tour
 from backscroll.cli.exit_codes import ExitCode
-from backscroll.sqlite import layout
 from backscroll.sqlite.backend import SQLiteBackend
 from backscroll.store import Store
 
@@ -48,7 +48,7 @@ def forgetful(*args: Any, expected_version: Any = None, **rest: Any) -> Any:
 
 LIES: dict[str, tuple[Any, str, Any]] = {
     "loses messages": (SQLiteBackend, "read", lambda *_: Page([], None)),
-    "forgets turns": (layout, "find_turn", lambda *_: None),
+    "forgets turns": (recent_turns, "find_turn", lambda *_: None),
     "ignores expected_version": (Store, "append", forgetful),
     "ignores expiry": (Store, "_now", lambda self: 0),
     "clears nothing": (SQLiteBackend, "discard", lambda *_: None),

@@ -39,6 +39,30 @@ def test_health_problems(run: Any, url: str, command: str, monkeypatch: pytest.M
     ]
 
 
+def test_setup_prints_what_it_would_run(run: Any, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One statement a line, with a semicolon, and nothing is done."""
+    monkeypatch.setattr(
+        SQLiteBackend, "schema_statements", lambda *_: ("CREATE TABLE a (b INT)", "CREATE TABLE c (d INT)")
+    )
+    ran = run("setup", "--print", url)
+    assert (ran.code, ran.err) == (ExitCode.DONE, "")
+    assert ran.out == "CREATE TABLE a (b INT);\nCREATE TABLE c (d INT);\n"
+    assert run("setup", "--print", "--json", url).objects == [
+        {"statements": ["CREATE TABLE a (b INT)", "CREATE TABLE c (d INT)"]}
+    ]
+    monkeypatch.setattr(SQLiteBackend, "schema_statements", lambda *_: ())
+    ran = run("setup", "--print", url)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (ExitCode.DONE, "", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_setup_without_statements_prints_none(run: Any, url: str) -> None:
+    """A file is made by more than statements, so that there are none to print."""
+    ran = run("setup", "--print", url)
+    assert (ran.code, ran.out) == (ExitCode.FAILED, "")
+    assert "not made of statements" in ran.err
+
+
 def test_ping_of_what_is_no_database(run: Any, url: str, tmp_path: Path) -> None:
     """A file that is no database is an error."""
     (tmp_path / "chat.db").write_bytes(b"no database at all" * 100)

@@ -183,7 +183,7 @@ def test_bad_arguments(run: Any, url: str, tmp_path: Path, args: list[str], reas
 @pytest.mark.parametrize(
     ("url", "code", "reason"),
     [
-        ("redis://host", ExitCode.USAGE, "pip install backscroll-redis"),
+        ("kafka://host", ExitCode.USAGE, "pip install backscroll-kafka"),
         ("sqlite:///chat.db?timeuot=3", ExitCode.USAGE, "did you mean timeout?"),
         ("chat.db", ExitCode.USAGE, "starts with its scheme"),
         ("env:BACKSCROLL_NOT_SET", ExitCode.USAGE, "set the environment variable BACKSCROLL_NOT_SET"),

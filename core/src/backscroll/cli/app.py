@@ -112,9 +112,17 @@ def run(args: Sequence[str]) -> int:
     """
     _replace_closed_streams()
     prepare_streams()
+    problems: list[str] = []
+
+    def tell_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        tell("warning", str(message))
+        if issubclass(category, RuntimeWarning):
+            problems.append(str(message))
+
     with warnings.catch_warnings():
-        warnings.showwarning = _tell_warning
-        return _ended(args)
+        warnings.showwarning = tell_warning
+        code = _ended(args)
+    return ExitCode.PROBLEMS if problems and code == ExitCode.DONE else code
 
 
 def _ended(args: Sequence[str]) -> int:
@@ -161,7 +169,3 @@ def _forget_stdout() -> None:
         descriptor = os.open(os.devnull, os.O_WRONLY)
         os.dup2(descriptor, sys.stdout.fileno())
         os.close(descriptor)
-
-
-def _tell_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    tell("warning", str(message))

@@ -15,13 +15,17 @@ _FINE = (Status.OK, Status.MISSING, Status.BLOCKED)
 @click.command()
 @click.argument("url")
 @click.option("--json", "as_json", is_flag=True, help="Answer with a JSON object.")
-def setup(url: str, as_json: bool) -> None:
+@click.option("--print", "prints", is_flag=True, help="Only print the statements that it would run now.")
+def setup(url: str, as_json: bool, prints: bool) -> None:
     """Make or migrate the schema; harmless to repeat.
 
     Also checks the server's settings; the exit code is 1 where they fall short of what the backend claims.
     """
     with backscroll.open(url) as store:
-        _answer(store.setup(), as_json)
+        if prints:
+            _print(store.schema_statements(), as_json)
+        else:
+            _answer(store.setup(), as_json)
 
 
 @click.command()
@@ -53,6 +57,16 @@ def plugins(as_json: bool, strict: bool) -> None:
     if strict and any(plugin.status not in _FINE for plugin in found):
         tell("error", "not every plugin can be used; see the list")
         click.get_current_context().exit(ExitCode.PROBLEMS)
+
+
+def _print(statements: tuple[str, ...], as_json: bool) -> None:
+    if as_json:
+        emit_json({"statements": statements})
+    else:
+        for statement in statements:
+            emit(f"{statement};")
+    if not statements:
+        tell("note", "there is nothing to do: the schema is that of this release")
 
 
 def _answer(health: Health, as_json: bool) -> None:

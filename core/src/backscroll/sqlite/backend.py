@@ -1,6 +1,5 @@
 """The SQLite backend: one transaction per operation on a file in WAL mode."""
 
-import math
 import sqlite3
 import time
 from itertools import starmap
@@ -24,6 +23,7 @@ from backscroll.backend import (
     SessionPage,
     Turn,
     Window,
+    session_page,
 )
 from backscroll.errors import (
     DeadlineExceeded,
@@ -31,17 +31,14 @@ from backscroll.errors import (
     PluginError,
     SchemaError,
     StorageError,
-    TurnIdReused,
     Unavailable,
-    VersionConflict,
-    WindowExceeded,
 )
 from backscroll.hookspecs import BackendInfo
+from backscroll.recent import known_turn, landed, push_turn, session_info
 from backscroll.sqlite import layout
 from backscroll.sqlite.connections import MEMORY, Connection
 from backscroll.sqlite.file import File, bounded
 from backscroll.sqlite.options import SQLiteOptions
-from backscroll.values import from_microseconds
 
 OLDEST_SQLITE: Final = (3, 37, 0)
 """The first SQLite with STRICT tables."""
@@ -83,19 +80,14 @@ class SQLiteBackend(Backend):
                     f"{self._file.path}: there is no schema yet: call setup(), or run: backscroll setup URL"
                 )
             sid, version, recent = db.execute(layout.FIND, (session_id,)).fetchone() or (0, 0, b"")
-            if (entry := layout.find_turn(recent, turn.turn_id.bytes)) is not None:
-                return _duplicate(entry, turn)
-            if (age := turn.age_by_now()) and not layout.reaches_back(recent, now - math.ceil(age * 1_000)):
-                raise WindowExceeded(f"{layout.WINDOW} other turns were appended since this one was first tried")
-            if turn.expected_version not in (None, version):
-                raise VersionConflict(turn.expected_version or 0, version)
+            if (known := known_turn(recent, version, now, turn)) is not None:
+                return known
             count = len(turn.bodies)
             if version + count >= layout.SEQS:
                 raise StorageError(
                     f"{self._file.path}: the session has used up its {layout.SEQS:,} seqs: begin another one"
                 )
-            entry = layout.Entry(turn.turn_id.bytes, turn.digest, version, count, now)
-            ring = layout.push_turn(recent, entry)
+            ring = push_turn(recent, turn, version, now)
             if version:
                 db.execute(layout.ADVANCE, (version + count, ring, sid))
             else:
@@ -106,7 +98,7 @@ class SQLiteBackend(Backend):
             db.executemany(layout.INSERT, rows)
             if purge_at is not None:
                 db.execute(layout.PURGE, (now, PURGED_PER_APPEND))
-        return Appended(version + count, tuple(range(version, version + count)), turn.turn_id)
+        return landed(turn, version)
 
     def read(self, session_id: str, window: Window, deadline: Deadline) -> Page:
         """One SELECT over the session's range of ids."""
@@ -122,12 +114,7 @@ class SQLiteBackend(Backend):
         """The session's row."""
         with self._file.snapshot(deadline) as db:
             known = None if db is None else db.execute(layout.INFO, (session_id,)).fetchone()
-        if known is None:
-            return SessionInfo(session_id, 0, 0)
-        version, first_seq, recent = known
-        newest = layout.newest_turn(recent)
-        updated_at = None if newest is None else from_microseconds(newest.landed_at * 1_000)
-        return SessionInfo(session_id, version, first_seq, updated_at=updated_at)
+        return session_info(session_id, known)
 
     def setup(self, deadline: Deadline) -> Health:
         """Make the file and its tables, or bring an older schema up to date, in one transaction."""
@@ -177,9 +164,7 @@ class SQLiteBackend(Backend):
             # One lower bound: of two, SQLite might search by the lesser one and walk to the other.
             start = (max(prefix, cursor or ""), cursor or "", limit + 1)
             found = [row[0] for row in db.execute(layout.SESSIONS, start)]
-        ids = tuple(session_id for session_id in found[:limit] if session_id.startswith(prefix))
-        more = len(found) > limit and found[limit].startswith(prefix)
-        return SessionPage(ids, ids[-1] if more else None)
+        return session_page(found, prefix, limit)
 
     def discard(self, session_id: str, before: int, deadline: Deadline) -> None:
         """Delete the front of the session's range of ids."""
@@ -228,13 +213,6 @@ def _path(url: URL) -> str:
     if url.path == "/":
         raise InvalidURL("sqlite: the path names no file: write sqlite:///chat.db, or sqlite:////absolute/chat.db")
     return MEMORY if path in ("", MEMORY) else str(Path(path).absolute())
-
-
-def _duplicate(entry: layout.Entry, turn: Turn) -> Appended:
-    if entry.digest != turn.digest:
-        raise TurnIdReused(turn.turn_id)
-    end = entry.first_seq + entry.length
-    return Appended(end, tuple(range(entry.first_seq, end)), turn.turn_id, duplicate=True)
 
 
 def _range(session_id: str, after: int | None, before: int | None, now: int) -> dict[str, str | int]:

@@ -1,11 +1,10 @@
-"""The shape of the SQLite file: tables, statements, and the ring of a session's last turns. Imports no driver.
+"""The shape of the SQLite file: tables and statements. Imports no driver.
 
-``session`` holds a counter per session and its last turns; ``message`` holds the bodies, clustered by
-``id = sid << 32 | seq``, so that the last messages of a session are neighbours on disk.
+``session`` holds a counter per session and the ring of its last turns (`backscroll.recent`); ``message`` holds the
+bodies, clustered by ``id = sid << 32 | seq``, so that the last messages of a session are neighbours on disk.
 """
 
-import struct
-from typing import Final, NamedTuple
+from typing import Final
 
 APPLICATION_ID: Final = 0x6261636B
 """What marks a file as ours, in its header."""
@@ -69,44 +68,3 @@ REMOVE: Final = "DELETE FROM message WHERE id = ? AND (expires_at IS NULL OR exp
 DISCARD: Final = "DELETE FROM message WHERE id >= ? AND id < ?"
 RAISE_FIRST: Final = "UPDATE session SET first_seq = max(first_seq, ?) WHERE sid = ?"
 DELETE: Final = "DELETE FROM session WHERE session_id = ? AND next_seq = ? AND first_seq = next_seq"
-
-WINDOW: Final = 16
-"""How many of a session's last turns are known by their turn_id."""
-
-_ENTRY: Final = struct.Struct(">16s8sQIQ")
-
-
-class Entry(NamedTuple):
-    """A turn in the ring of a session's last ones; the newest comes first."""
-
-    turn_id: bytes
-    digest: bytes
-    first_seq: int
-    length: int
-    landed_at: int
-    """milliseconds since 1970, by the clock of the machine that holds the file"""
-
-
-def find_turn(recent: bytes, turn_id: bytes) -> Entry | None:
-    """The turn with this id, if it is among the last ones."""
-    place = recent.find(turn_id)
-    while place % _ENTRY.size and place >= 0:
-        place = recent.find(turn_id, place + 1)
-    return Entry(*_ENTRY.unpack_from(recent, place)) if 0 <= place <= len(recent) - _ENTRY.size else None
-
-
-def push_turn(recent: bytes, entry: Entry) -> bytes:
-    """The ring with one more turn, the oldest beyond `WINDOW` dropped."""
-    return _ENTRY.pack(*entry) + recent[: _ENTRY.size * (WINDOW - 1)]
-
-
-def newest_turn(recent: bytes) -> Entry | None:
-    """The last turn of a session; None where the ring is damaged."""
-    return Entry(*_ENTRY.unpack_from(recent)) if len(recent) >= _ENTRY.size else None
-
-
-def reaches_back(recent: bytes, moment: int) -> bool:
-    """Whether the ring holds every turn that landed since a moment, in milliseconds since 1970."""
-    if len(recent) < _ENTRY.size * WINDOW:
-        return True
-    return Entry(*_ENTRY.unpack_from(recent, len(recent) - _ENTRY.size)).landed_at < moment

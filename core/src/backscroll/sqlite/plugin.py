@@ -5,7 +5,7 @@ from typing import Final
 
 from backscroll.backend import Capability, Durability, Limits, declare, unsupported
 from backscroll.hookspecs import BackendInfo, ServerSpec, hookimpl
-from backscroll.sqlite.layout import WINDOW
+from backscroll.recent import WINDOW
 
 MOST_BYTES: Final = 256 << 20
 """The most bytes of a message or a turn: a quarter of SQLite's own limit for a row (SQLITE_MAX_LENGTH)."""
