@@ -30,7 +30,7 @@ nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "tests", "wheel", "lowest", "docs"]
+nox.options.sessions = ["lint", "servers", "tests", "faulty", "wheel", "lowest", "docs", "unrun"]
 
 
 def pythons() -> list[str]:
@@ -58,6 +58,11 @@ OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
 FAULTY = "conformance/faulty"
 """The backends by which the conformance suite is itself tested; never published, so no member."""
 
+SERVERS_REQUIRED = os.environ.get("BACKSCROLL_SERVERS") == "required"
+UNRUN = ROOT / ".nox" / "unrun.txt"
+"""What the conformance suite leaves behind of the servers that it could not start."""
+os.environ["BACKSCROLL_UNRUN"] = str(UNRUN)
+
 each_member = nox.parametrize("member", MEMBERS, ids=[member.folder for member in MEMBERS])
 each_member_on_its_pythons = nox.parametrize(
     "python,member",
@@ -75,7 +80,14 @@ def lint(session: nox.Session) -> None:
     session.install(*group("lint"), *editable(MEMBERS), "-e", f"./{FAULTY}", *without_markers(MEMBERS))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("mypy", *(f"{member.folder}/src" for member in MEMBERS), f"{FAULTY}/src", "checks", "noxfile.py")
+    session.run(
+        "mypy",
+        *(f"{member.folder}/src" for member in MEMBERS),
+        f"{FAULTY}/src",
+        "checks",
+        "servers/up.py",
+        "noxfile.py",
+    )
     within = nox.project.load_toml("pyproject.toml").get("tool", {}).get("importlinter", {}).get("contracts", [])
     for name, contracts, typing in (
         ("directions", list(imports.directions(MEMBERS)), True),
@@ -85,6 +97,24 @@ def lint(session: nox.Session) -> None:
             path = Path(session.create_tmp(), f"{name}.toml")
             path.write_text(imports.configuration(MEMBERS, contracts, typing=typing), encoding="utf-8")
             session.run("lint-imports", "--no-cache", "--config", str(path))
+
+
+@nox.session(venv_backend="none")
+def servers(session: nox.Session) -> None:
+    """Make sure that the real servers can be started; where they cannot, the others go on without them."""
+    UNRUN.unlink(missing_ok=True)
+    codes = None if SERVERS_REQUIRED else range(256)
+    session.run(sys.executable, "servers/up.py", external=True, success_codes=codes)
+
+
+@nox.session(venv_backend="none")
+def unrun(session: nox.Session) -> None:
+    """List the runs on real servers that did not happen."""
+    lines = UNRUN.read_text(encoding="utf-8").splitlines() if UNRUN.exists() else []
+    for line in sorted(set(lines)):
+        session.warn(f"did not run: {line}")
+    if lines and SERVERS_REQUIRED:
+        session.error("BACKSCROLL_SERVERS=required, and not everything ran")
 
 
 @nox.session
@@ -100,9 +130,9 @@ def tests(session: nox.Session, member: Member) -> None:
 def faulty(session: nox.Session) -> None:
     """The conformance suite catches every faulty backend, and passes the correct one."""
     member = next(member for member in MEMBERS if member.kind == "conformance")
-    session.install(
-        *test_group(session, member), *editable(with_needed(member, member.requirements)), "-e", f"./{FAULTY}"
-    )
+    faulty_needs = parsed(nox.project.load_toml(f"{FAULTY}/pyproject.toml")["project"]["dependencies"])
+    needs = with_needed(member, [*all_requirements(member), *faulty_needs])
+    session.install(*test_group(session, member), *editable(needs), "-e", f"./{FAULTY}")
     session.run("python", "-m", "pytest", "-n", "auto", f"{FAULTY}/tests", *session.posargs)
 
 
@@ -140,7 +170,9 @@ def lowest(session: nox.Session, member: Member) -> None:
     installed = with_needed(member, all_requirements(member))
     helpers = [one for one in with_needed(member, parsed(wanted)) if one not in installed]
     session.install("--constraint", str(pins), *wanted, *editable(helpers))
-    run_tests(session, member)
+    # What an older driver does otherwise shows without a long search, and without figures.
+    tiers = [f"--backscroll-tier={tier}" for tier in ("contract", "stateful", "concurrent", "durable")]
+    run_tests(session, member, *(("--backscroll-effort", "short", *tiers) if member.kind == "plugin" else ()))
 
 
 @nox.session
@@ -180,8 +212,11 @@ def coverage(session: nox.Session, member: Member) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure against hand-written code; writes benchmarks/results/."""
-    session.install(*group("bench"), *editable((CORE,)))
+    """Measure against hand-written code and peers; `nox -s bench -- redis` for another backend than SQLite."""
+    named = [member for member in MEMBERS if Path(member.folder).name in session.posargs]
+    wanted = [one for member in named for one in nox.project.dependency_groups(member.settings, "bench")]
+    requirements = [*parsed(wanted), *(one for member in named for one in all_requirements(member))]
+    session.install(*wanted, *editable((CORE, *named, *needed(requirements, MEMBERS))))
     session.run("python", "benchmarks/run.py", "--out", "benchmarks/results", *session.posargs)
 
 
