@@ -22,7 +22,7 @@ from backscroll.backend import declare, unsupported, Capability
 from backscroll.hookspecs import hookimpl
 from backscroll.sqlite import plugin as sqlite
 
-LACKS = ()
+LACKS, LIMITS = (), {}
 
 @hookimpl
 def backscroll_backends():
@@ -30,7 +30,12 @@ def backscroll_backends():
     lacking = {Capability[name]: unsupported("left out") for name in LACKS}
     capabilities = {**info.capabilities, **lacking}
     yield attrs.evolve(
-        info, name="planted", schemes=("planted",), factory="planted_backend:Planted", capabilities=capabilities
+        info,
+        name="planted",
+        schemes=("planted",),
+        factory="planted_backend:Planted",
+        capabilities=capabilities,
+        limits=attrs.evolve(info.limits, **LIMITS),
     )
 """
 

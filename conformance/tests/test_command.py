@@ -3,18 +3,22 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backscroll.registry import Registry
 from backscroll_conformance import children
 from backscroll_conformance.catalogue import BY_ID
+from backscroll_conformance.clauses import DEADLINES, Form, Tier
 from backscroll_conformance.outcomes import Outcome, Verdict
-from backscroll_conformance.target import Target
+from backscroll_conformance.running import judge
+from backscroll_conformance.target import EFFORTS, Target
 
 PLUGIN = """
-import os, signal, time
+import os, re, signal, time
 from backscroll.backend import *
 from backscroll.hookspecs import BackendInfo, hookimpl
 from backscroll.sqlite.backend import SQLiteBackend
@@ -26,10 +30,23 @@ class Crashing(SQLiteBackend):
         print("secret-of-the-url", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
+class Hanging(SQLiteBackend):
+    def count(self, *args):
+        time.sleep(3_600)
+
+class Gripping(SQLiteBackend):
+    def count(self, *args):
+        re.match(r"(a+)+$", "a" * 64 + "b")
+
+class Pinging(SQLiteBackend):
+    def ping(self, deadline):
+        os.kill(os.getpid(), signal.SIGKILL)
+
 @hookimpl
 def backscroll_backends():
     (declared,) = sqlite_plugin.backscroll_backends()
-    yield attrs.evolve(declared, name="crashing", schemes=("crashing",), factory="crashing_plugin:Crashing")
+    for name in ("crashing", "hanging", "gripping", "pinging"):
+        yield attrs.evolve(declared, name=name, schemes=(name,), factory=f"broken_plugin:{name.title()}")
 """
 
 
@@ -61,7 +78,11 @@ def test_one_clause_is_inconclusive_and_repeatable(tmp_path: Path) -> None:
         (["nosuch"], "no plugin serves"),
         (["sqlite", "--url", "nosuch://x"], "no plugin serves"),
         (["sqlite", "--clause", "APP-999"], "APP-999"),
+        (["sqlite", "--gap", "APP-999", "why", "https://example.org"], "APP-999"),
+        (["sqlite", "--gap", "APP-001", "why", "nowhere"], "needs a reason and a link"),
         (["sqlite", "--profile", "base1"], "did you mean base-1"),
+        (["sqlite", "--clause", "APP-001", "--tier", "stateful"], "none of APP-001 is in the tier stateful"),
+        (["sqlite", "--from", "there-is-none.json"], "leave out NAME"),
         (["--from", "there-is-none.json"], "there-is-none.json"),
         ([], "name a backend"),
     ],
@@ -81,26 +102,27 @@ def test_list_has_every_clause() -> None:
 
 
 @pytest.fixture
-def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
-    """A backend that kills its process in `count`, found by an entry point like any other."""
-    (tmp_path / "crashing_plugin.py").write_text(PLUGIN, encoding="utf-8")
-    information = tmp_path / "crashing-1.dist-info"
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Target]:
+    """Backends that end or hold up their process, found by an entry point like any other."""
+    (tmp_path / "broken_plugin.py").write_text(PLUGIN, encoding="utf-8")
+    information = tmp_path / "broken-1.dist-info"
     information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: crashing\nVersion: 1\n", encoding="utf-8")
-    (information / "entry_points.txt").write_text(
-        "[backscroll.plugins]\ncrashing = crashing_plugin\n", encoding="utf-8"
-    )
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n", encoding="utf-8")
+    entries = "".join(f"{name} = broken_plugin\n" for name in ("crashing", "hanging", "gripping", "pinging"))
+    (information / "entry_points.txt").write_text(f"[backscroll.plugins]\n{entries}", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    return Target(backend="crashing", url="crashing:///{folder}/chat.db")
+    return lambda name: Target(backend=name, url=f"{name}:///{{folder}}/chat.db")
 
 
 def test_backend_that_kills_the_interpreter_fails_its_clause_only(
-    crashing: Target, monkeypatch: pytest.MonkeyPatch
+    broken: Callable[[str], Target], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backend that ends the process fails the clause under way; the others are judged all the same."""
     monkeypatch.setattr(Target, "redacted", lambda self, text: text.replace("secret-of-the-url", "***"))
     told: list[Any] = []
-    outcomes = children.run(crashing, [BY_ID["INF-001"], BY_ID["INF-002"], BY_ID["SEQ-001"]], 1, "short", told.append)
+    outcomes = children.run(
+        broken("crashing"), [BY_ID["INF-001"], BY_ID["INF-002"], BY_ID["SEQ-001"]], 1, "short", told.append
+    )
     expected = {"INF-001": Verdict.PASSED, "INF-002": Verdict.FAILED, "SEQ-001": Verdict.PASSED}
     assert [(one.clause, one.form) for one in outcomes] == [
         (name, form) for name in expected for form in ("sync", "async")
@@ -109,3 +131,44 @@ def test_backend_that_kills_the_interpreter_fails_its_clause_only(
     failed: list[Outcome] = [one for one in outcomes if one.verdict is Verdict.FAILED]
     assert {one.evidence for one in failed} == {"the interpreter was ended by SIGKILL\n***"}
     assert told == outcomes
+
+
+def test_a_backend_that_never_comes_back_fails_its_clause_only(
+    broken: Callable[[str], Target], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A call that hangs is given up at the clause's deadline, and the evidence says where it was."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(DEADLINES, Tier.CONTRACT, 1.0)
+    target = broken("hanging")
+    monkeypatch.setattr("backscroll_conformance.target.registry", Registry())
+    outcome = judge(BY_ID["INF-002"], Form.SYNC, target, 1, EFFORTS["short"])
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.evidence.startswith("did not end within 1 s; it was here:")
+    assert "broken_plugin.py" in outcome.evidence
+    assert str(tmp_path) not in outcome.evidence
+
+
+def test_a_backend_that_holds_the_interpreter_up_fails_its_clause_only(
+    broken: Callable[[str], Target], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that hangs and lets no other thread run costs its process, and the others are judged all the same."""
+    monkeypatch.setitem(DEADLINES, Tier.CONTRACT, 1.0)
+    monkeypatch.setattr(children, "GRACE", 3.0)
+    outcomes = children.run(broken("gripping"), [BY_ID["INF-002"], BY_ID["SEQ-001"]], 1, "short", lambda _: None)
+    verdicts = [(one.clause, one.verdict) for one in outcomes]
+    assert verdicts == [("INF-002", Verdict.FAILED)] * 2 + [("SEQ-001", Verdict.PASSED)] * 2
+    assert outcomes[0].evidence.startswith("did not end in time, and neither did its thread give way")
+
+
+def test_a_backend_whose_ping_ends_the_process_is_told_of(broken: Callable[[str], Target]) -> None:
+    """The report of a backend that cannot even be pinged says so."""
+    assert children.ask(broken("pinging")).unanswered == "its process was ended by SIGKILL"
+    assert children.ask(broken("hanging")).server.startswith("SQLite")
+
+
+def test_a_known_gap_is_repeated_with_its_reason() -> None:
+    """A gap that has closed fails the run, and the command that repeats it names the gap."""
+    gap = ("APP-001", "It's slow.", "https://example.org/1")
+    done = run("sqlite", "--clause", "APP-001", "--effort", "short", "--gap", *gap)
+    assert done.returncode == 1
+    assert "--gap APP-001 'It'\"'\"'s slow.' https://example.org/1" in done.stdout

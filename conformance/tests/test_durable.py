@@ -86,7 +86,7 @@ def test_it_passes_what_is_durable(tmp_path: Path, clause: Clause, form: Form) -
 def test_it_catches(tmp_path: Path, clause: Clause, fault: str, told: str) -> None:
     """What a backend loses, tears, leaves locked or stores twice when its client is killed is caught and told."""
     with planted(tmp_path, fault, elsewhere=True) as target:
-        outcome = judged(clause, attrs.evolve(target, options={"timeout": 1.0}), effort=KILLS)
+        outcome = judged(clause, attrs.evolve(target, options={"timeout": 5.0}), effort=KILLS)
     assert outcome.verdict is Verdict.FAILED
     assert told in outcome.evidence
 

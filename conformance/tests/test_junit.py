@@ -1,43 +1,20 @@
 """The JUnit XML counts what failed, and nothing in a report breaks it."""
 
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample import ENVIRONMENT, check
 
 from backscroll.cli.output import readable
 from backscroll_conformance.clauses import Clause, Form, Tier
-from backscroll_conformance.environment import Environment, Package
 from backscroll_conformance.junit import LONGEST_MESSAGE, junit
 from backscroll_conformance.outcomes import Gap, Outcome, Verdict
 from backscroll_conformance.report import Report, build
 
 GAP = Gap("Bodies are cut.", "https://example.org/7")
-ENVIRONMENT = Environment(
-    suite="0.1.0",
-    core="0.2.0",
-    backend="mystore",
-    plugin=Package("backscroll-mystore", "1.2"),
-    drivers=(Package("mydriver", "3.4"),),
-    url="URL(scheme='mystore', hosts=())",
-    server="MyStore 5",
-    problems=(),
-    unanswered="",
-    capabilities=(),
-    limits={},
-    python="3.11.0",
-    implementation="CPython",
-    system="Linux",
-    machine="x86_64",
-    date="2026-01-02T03:04:05+00:00",
-)
-
-
-async def check(subject: Any) -> None:
-    """Never called here."""
 
 
 def clause(tier: Tier = Tier.CONTRACT, word: str = "MUST", name: str = "APP-001") -> Clause:

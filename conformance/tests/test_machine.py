@@ -1,6 +1,8 @@
 """The stateful tier finds what does not behave like a list, and tells it as a script."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import attrs
@@ -14,6 +16,19 @@ from backscroll_conformance.stateful import like_a_list, like_a_list_over_a_bad_
 from backscroll_conformance.target import EFFORTS, Target
 
 SQLITE = Target(backend="sqlite", url="sqlite:///{folder}/chat.db")
+
+PLAYS = """
+from hypothesis.configuration import storage_directory
+from backscroll_conformance.clauses import Form
+from backscroll_conformance.running import judge
+from backscroll_conformance.stateful import like_a_list
+from backscroll_conformance.target import EFFORTS, Target
+
+sqlite = Target(backend="sqlite", url="sqlite:///{folder}/chat.db")
+print(judge(like_a_list, Form.SYNC, sqlite, 1, EFFORTS["short"]).verdict.value)
+found = storage_directory(intent_to_write=False)
+print(getattr(found, "home_directory", found))
+"""
 
 FINDING = attrs.evolve(EFFORTS["short"], examples=60)
 SHRINKING = attrs.evolve(FINDING, steps=12, shrink=True)
@@ -119,3 +134,11 @@ def test_it_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(game, "PLAYING", 0.0)
     outcome = judged(like_a_list, SQLITE, effort="long")
     assert (outcome.verdict, outcome.figures) == (Verdict.PASSED, {"random scripts": 0})
+
+
+def test_it_leaves_nothing_in_the_current_directory(tmp_path: Path) -> None:
+    """Neither a run of its own nor hypothesis, whose own folder is that of the user's tests again in the end."""
+    command = [sys.executable, "-c", PLAYS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, cwd=tmp_path)
+    assert done.stdout.split() == ["passed", str(tmp_path / ".hypothesis")]
+    assert list(tmp_path.iterdir()) == []

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from at_work import eventually, needs_proc, those_in
 from planted import planted
 
 from backscroll_conformance.clauses import BOTH, Form
@@ -18,8 +19,6 @@ from backscroll_conformance.client import Job, Planned
 from backscroll_conformance.expect import Broken
 from backscroll_conformance.processes import Client, why_not_elsewhere
 from backscroll_conformance.target import Target
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
 
 PARENT = """
 import sys
@@ -46,31 +45,14 @@ def appending(target: Target, form: Form = Form.SYNC) -> Job:
     return Job(kind="append", target=target, form=form, arguments={"sessions": ["a", "b"], "workers": 3})
 
 
-def those_in(folder: Path) -> set[int]:
-    """The processes whose current directory it is."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if (path / "cwd").readlink() == folder and "State:\tZ" not in (path / "status").read_text():
-                found.add(int(path.name))
-        except OSError:
-            continue
-    return found - {os.getpid()}
-
-
-def eventually(is_so: Callable[[], object]) -> None:
-    """Wait until something is true, and fail after 20 seconds."""
-    end = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < end, "waited for 20 s"
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize("form", BOTH)
 def test_what_it_says_is_stored(target: Target, form: Form) -> None:
     """Each line of a client that appends tells of a turn that stands at these seqs, also those heard after the kill."""
     with Client(appending(target, form)) as client:
-        lines = [client.line() for _ in range(10)] + client.kill()
+        lines = [client.line() for _ in range(10)]
+        while {line["worker"] for line in lines} != {0, 1, 2} and len(lines) < 5_000:
+            lines.append(client.line())
+        lines += client.kill()
     with target.open() as store:
         for line in lines:
             turn = Planned(line["worker"], line["number"])

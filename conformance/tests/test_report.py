@@ -7,12 +7,14 @@ from typing import Any
 
 import attrs
 import pytest
+import sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample import check
 
 from backscroll_conformance.clauses import Clause, Form, Level, Tier
-from backscroll_conformance.environment import Declared, Environment, Package
-from backscroll_conformance.outcomes import Conclusion, Gap, Outcome, Verdict
+from backscroll_conformance.environment import Declared
+from backscroll_conformance.outcomes import Conclusion, Gap, Outcome, Verdict, conclude
 from backscroll_conformance.report import (
     SCHEMA,
     WAS_NOT_RUN,
@@ -25,28 +27,12 @@ from backscroll_conformance.report import (
 )
 
 GAP = Gap("Bodies are cut.", "https://example.org/7")
-ENVIRONMENT = Environment(
-    suite="0.1.0",
-    core="0.2.0",
-    backend="mystore",
-    plugin=Package("backscroll-mystore", "1.2"),
-    drivers=(Package("mydriver", "3.4"),),
-    url="URL(scheme='mystore', hosts=())",
-    server="MyStore 5",
+ENVIRONMENT = attrs.evolve(
+    sample.ENVIRONMENT,
     problems=("turn fsync on",),
-    unanswered="",
     capabilities=(Declared("ttl", "unsupported", "no clock"),),
     limits={"dedupe_turns": 16, "max_ttl": None, "durability": "server"},
-    python="3.11.0",
-    implementation="CPython",
-    system="Linux",
-    machine="x86_64",
-    date="2026-01-02T03:04:05+00:00",
 )
-
-
-async def check(subject: Any) -> None:
-    """Never called here."""
 
 
 def clause(id: str = "APP-001", word: str = "MUST", tier: Tier = Tier.CONTRACT, *forms: Form) -> Clause:
@@ -144,7 +130,7 @@ def test_a_judged_form_that_says_not_run_keeps_its_reason() -> None:
 @pytest.mark.parametrize(
     ("seen", "expected", "conclusion"),
     [
-        ((Verdict.FAILED, Verdict.FAILED), (Verdict.KNOWN_GAP, Verdict.KNOWN_GAP), Conclusion.CONFORMANT),
+        ((Verdict.FAILED, Verdict.FAILED), (Verdict.KNOWN_GAP, Verdict.KNOWN_GAP), Conclusion.INCONCLUSIVE),
         ((Verdict.PASSED, Verdict.FAILED), (Verdict.PASSED, Verdict.KNOWN_GAP), Conclusion.CONFORMANT),
         ((Verdict.PASSED, Verdict.PASSED), (Verdict.GAP_CLOSED, Verdict.GAP_CLOSED), Conclusion.NOT_CONFORMANT),
         (
@@ -174,9 +160,22 @@ def test_a_known_gap_changes_what_failed_and_what_passed_everywhere(
 @pytest.mark.parametrize(("word", "conclusion"), [("MUST", "NOT_CONFORMANT"), ("SHOULD", "CONFORMANT")])
 def test_only_a_must_decides(word: str, conclusion: str) -> None:
     """A failed SHOULD is told as not met, and the backend conforms."""
-    made = report([clause("APP-001", word)], outcomes(Verdict.FAILED))
+    made = report(
+        [clause("APP-001", word), clause("APP-002")],
+        [*outcomes(Verdict.FAILED), *outcomes(Verdict.PASSED, id="APP-002")],
+    )
     assert Conclusion[conclusion] is made.conclusion
     assert ("not met" if word == "SHOULD" else "failed") == made.clauses[0].label
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [(Verdict.KNOWN_GAP, True), (Verdict.FAILED, False), (Verdict.PASSED, False), (Verdict.NOT_APPLICABLE, True)],
+)
+def test_a_backend_of_which_nothing_binding_holds_is_not_said_to_conform(seen: tuple[Verdict, bool]) -> None:
+    """However many clauses fail as was said beforehand, or do not decide."""
+    assert conclude([seen] * 112) is Conclusion.INCONCLUSIVE
+    assert conclude([seen, (Verdict.PASSED, True)]) is Conclusion.CONFORMANT
 
 
 @pytest.mark.parametrize(("id", "near"), [("APP-01", "APP-001"), ("app-001", "APP-001"), ("DUP-002", "DUP-001")])
@@ -334,6 +333,9 @@ FORM = ("clauses", 1, "forms", 0)
         ((*FORM, "seconds"), "1", "clauses[1].forms[0].seconds has to be of the kind float, not str"),
         ((*FORM, "seconds"), 10**400, "clauses[1].forms[0].seconds is too large"),
         ((*FORM, "figures"), None, "clauses[1].forms[0].figures is missing"),
+        (("conclusion",), "harness failed", "its conclusion does not follow from its clauses"),
+        (("clauses", 0, "forms", 0, "verdict"), "failed", "the verdict of a clause does not follow from its forms"),
+        (("clauses", 1, "id"), "APP-001", "a clause stands in it twice"),
         (("clauses", 1, "gap", "link"), "ftp://x", "clauses[1].gap: a known gap needs a reason and a link"),
     ],
 )

@@ -10,7 +10,7 @@ from backscroll_conformance import BackendConformance, Gap
 from backscroll_conformance.catalogue import CATALOGUE
 from backscroll_conformance.profiles import profile
 
-FROZEN = {"base-1": "c5d4ad06f3e82061a564c01fd06390b9c9eb6996a6a01e791e7d529af7910d4b"}
+FROZEN = {"base-1": "9e1c3423f28baf3216b6af9d21e13e954e01222b34b22c004d61b4b4e3f7265d"}
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ MODULES: Final = (
     "stateful",
     "concurrent",
     "durable",
+    "outage",
     "measured",
 )
 """The modules that hold the clauses, in the order in which they are judged."""

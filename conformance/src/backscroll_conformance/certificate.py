@@ -19,15 +19,18 @@ TIERS: Final = {
     Tier.CONTRACT: "every operation, sync and async, by a single client",
     Tier.STATEFUL: "random operations on several sessions, compared with a plain list",
     Tier.CONCURRENT: "many threads, processes and event loops at once, and what each of them saw",
-    Tier.DURABLE: "client processes that are killed in the middle of an append, and what others find afterwards",
-    Tier.MEASURED: "what operations cost as a session grows",
+    Tier.DURABLE: (
+        "client processes that are killed in the middle of an append; a server that is killed, restarted and paused, "
+        "and a line to it that loses answers and brings requests late; and what is there afterwards"
+    ),
+    Tier.MEASURED: "what operations cost as a session grows, their round trips, and the connections of many sessions",
 }
 """What each tier does, in words."""
 
 NEVER_TESTED: Final = (
     (
-        "No server is killed, restarted, paused, upgraded or failed over, and no network is cut: this release kills "
-        "clients only. What the backend claims to survive beyond that is its word."
+        "No server is upgraded or failed over, none of several is lost, and no network is parted. What the backend "
+        "claims to survive beyond the kill of its one server is its word."
     ),
     (
         "Nothing runs for days, or on more data than a few minutes make. The machine does not lose power, disks do "

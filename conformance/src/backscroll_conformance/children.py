@@ -7,12 +7,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import IO, Any, Final
 
+import attrs
+
 from backscroll_conformance.catalogue import BY_ID
-from backscroll_conformance.child import as_outcome
+from backscroll_conformance.child import as_answer, as_outcome
 from backscroll_conformance.clauses import Clause, Tier
+from backscroll_conformance.environment import PING_SECONDS, Answer
+from backscroll_conformance.folders import remove
 from backscroll_conformance.outcomes import Outcome, Verdict
 from backscroll_conformance.target import Target
 
@@ -21,6 +26,9 @@ GRACE: Final = 15.0
 
 TAIL: Final = 2_000
 """How many characters of what a child printed are shown."""
+
+COMMAND: Final = (sys.executable, "-m", "backscroll_conformance.child")
+"""The child process."""
 
 Pair = tuple[str, str]
 
@@ -51,40 +59,68 @@ def run(
     return outcomes
 
 
+def ask(target: Target) -> Answer:
+    """Ask the server what it is, in a process of its own.
+
+    Args:
+        target: The database.
+    """
+    with _folder() as folder:
+        job = json.dumps(_job(target, folder)) + "\n"
+        try:
+            child = subprocess.run(
+                COMMAND, input=job, capture_output=True, text=True, timeout=2 * PING_SECONDS + GRACE, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return Answer(unanswered="its process did not end in time")
+    line = child.stdout.strip()
+    return as_answer(json.loads(line)) if line else Answer(unanswered=f"its process {_ended(child.returncode)}")
+
+
+@contextmanager
+def _folder() -> Iterator[str]:
+    """Where a child makes its folders: it may be ended at any time, and then cannot remove them."""
+    with tempfile.TemporaryDirectory(prefix="backscroll-", ignore_cleanup_errors=True) as folder:
+        try:
+            yield folder
+        finally:
+            # Clients of the child may live a moment longer than it.
+            remove(folder)
+
+
+def _job(target: Target, folder: str, forms: list[Pair] | None = None, **rest: Any) -> dict[str, Any]:
+    server = attrs.asdict(target.server) if target.server else None
+    given = {"backend": target.backend, "url": target.url, "server": server}
+    return {**given, "options": dict(target.options), "folder": folder, "forms": forms, **rest}
+
+
 class _Child:
     """One child process."""
 
     def __init__(self, target: Target, pairs: list[Pair], seed: int, effort: str) -> None:
         self.target = target
         self.pairs = pairs
-        self.job = {
-            "backend": target.backend,
-            "url": target.url,
-            "options": dict(target.options),
-            "forms": pairs,
-            "seed": seed,
-            "effort": effort,
-        }
+        self.rest = {"seed": seed, "effort": effort}
 
     def run(self, keep: Callable[[Outcome], None]) -> list[Pair]:
         """Judge until the child ends; gives what is left to be judged."""
-        with tempfile.TemporaryFile() as printed:
-            command = [sys.executable, "-m", "backscroll_conformance.child"]
-            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=printed, text=True)
+        with _folder() as folder, tempfile.TemporaryFile() as printed:
+            child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=printed, text=True)
             try:
+                self._send(child, folder)
                 return self._follow(child, printed, keep)
             finally:
                 child.kill()
                 child.wait()
                 for stream in (child.stdin, child.stdout):
                     if stream:
-                        stream.close()
+                        with suppress(BrokenPipeError):
+                            stream.close()
 
     def _follow(
         self, child: "subprocess.Popen[str]", printed: IO[bytes], keep: Callable[[Outcome], None]
     ) -> list[Pair]:
         lines = _lines(child)
-        self._send(child)
         left = list(self.pairs)
         began: Pair | None = None
         while left:
@@ -112,21 +148,20 @@ class _Child:
                 left.pop(0)
         return left
 
-    def _send(self, child: "subprocess.Popen[str]") -> None:
+    def _send(self, child: "subprocess.Popen[str]", folder: str) -> None:
         if child.stdin:
-            try:
-                json.dump(self.job, child.stdin)
-                child.stdin.close()
-            except BrokenPipeError:
-                pass  # it ended already, which the missing events tell
+            # It stays open: the child ends with it.
+            with suppress(BrokenPipeError):  # it ended already, which the missing events tell
+                child.stdin.write(json.dumps(_job(self.target, folder, self.pairs, **self.rest)) + "\n")
+                child.stdin.flush()
 
     def _failed(self, pair: Pair, what: str, printed: IO[bytes]) -> Outcome:
         return Outcome(*pair, Verdict.FAILED, 0.0, self._with_output(what, printed))
 
     def _with_output(self, what: str, printed: IO[bytes]) -> str:
         printed.seek(0)
-        tail = printed.read().decode(errors="replace").strip()[-TAIL:]
-        return self.target.redacted(f"{what}\n{tail}".strip())
+        tail = self.target.redacted(printed.read().decode(errors="replace")).strip()[-TAIL:]
+        return f"{what}\n{tail}".strip()
 
 
 def _lines(child: "subprocess.Popen[str]") -> "queue.Queue[str | None]":

@@ -21,10 +21,14 @@ from backscroll.retry import drive
 from backscroll_conformance.clauses import Form
 from backscroll_conformance.subject import Twin, messages
 from backscroll_conformance.target import Target
+from backscroll_conformance.workload import fitting, work
 
 Say = Callable[[Mapping[str, Any]], None]
 """Says a thing: writes it as a line, at once."""
 
+
+LONG_TURN: Final = 60
+"""How many messages every fourth turn of a worker has, where the backend allows it."""
 
 LONGEST: Final = 300
 """How many characters of a failure are told; with them a line is short enough to be written in one piece."""
@@ -61,15 +65,17 @@ class Job:
 
 @attrs.frozen
 class Planned:
-    """A turn of a worker that appends one after the other; whoever knows its two numbers knows all of it.
+    """A turn of a worker that appends one after the other; whoever knows its numbers knows all of it.
 
     Args:
         worker: Whose it is, from 0.
         number: The how manieth of this worker, from 0.
+        most: How many messages a turn can have.
     """
 
     worker: int
     number: int
+    most: int = LONG_TURN
 
     @property
     def turn_id(self) -> str:
@@ -78,14 +84,16 @@ class Planned:
 
     @property
     def texts(self) -> list[str]:
-        """The texts of its messages, 1 to 3 of them."""
-        return [f"{self.turn_id}.{index}" for index in range(1 + (self.worker + self.number) % 3)]
+        """The texts of its messages: 1 to 3 of them, or many."""
+        place = self.worker + self.number
+        count = LONG_TURN if place % 4 == 3 else 1 + place % 3
+        return [f"{self.turn_id}.{index}" for index in range(min(count, self.most))]
 
     @classmethod
-    def of(cls, text: str) -> "Planned":
+    def of(cls, text: str, most: int = LONG_TURN) -> "Planned":
         """The turn to which one of its texts belongs."""
         worker, number, _ = text.split(".")
-        return cls(int(worker), int(number))
+        return cls(int(worker), int(number), most)
 
 
 def append(job: Job, say: Say) -> None:
@@ -94,17 +102,18 @@ def append(job: Job, say: Say) -> None:
     Its arguments are the sessions and the number of workers, which share them: worker n has session n modulo their
     number.
     """
-    store = Twin(job.target.open(), job.form)
+    opened = job.target.open()
+    store, most = Twin(opened, job.form), fitting(opened.limits, LONG_TURN)
     sessions, workers = job.arguments["sessions"], range(job.arguments["workers"])
 
-    async def work(worker: int) -> None:
+    async def keep_appending(worker: int) -> None:
         for number in itertools.count():
-            turn = Planned(worker, number)
+            turn = Planned(worker, number, most)
             session_id = sessions[worker % len(sessions)]
             answer = await store.append(session_id, messages(*turn.texts), turn_id=turn.turn_id)
             say({"worker": worker, "number": number, "seqs": answer.seqs})
 
-    at_once([work(worker) for worker in workers], job.form)
+    at_once([keep_appending(worker) for worker in workers], job.form)
 
 
 def at_once(works: list[Coroutine[Any, Any, None]], form: Form) -> None:
@@ -118,21 +127,21 @@ def at_once(works: list[Coroutine[Any, Any, None]], form: Form) -> None:
         return
     ends: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
-    def run(work: Coroutine[Any, Any, None]) -> None:
+    def run(one: Coroutine[Any, Any, None]) -> None:
         try:
-            drive(work)
+            drive(one)
             ends.put(None)
         except Exception as error:  # noqa: BLE001 - it is raised where the others are waited for
             ends.put(error)
 
-    for work in works:
-        threading.Thread(target=run, args=(work,), daemon=True).start()
+    for one in works:
+        threading.Thread(target=run, args=(one,), daemon=True).start()
     for _ in works:
         if error := ends.get():
             raise error
 
 
-JOBS: Final[Mapping[str, Callable[[Job, Say], None]]] = MappingProxyType({"append": append})
+JOBS: Final[Mapping[str, Callable[[Job, Say], None]]] = MappingProxyType({"append": append, "work": work})
 """What a client can do, by the kind of its job."""
 
 
@@ -149,11 +158,11 @@ def run(line: str, out: int) -> int:
     def say(what: Mapping[str, Any]) -> None:
         os.write(out, json.dumps({"client": given["client"], **what}).encode() + b"\n")
 
+    job = Job.from_json(given["job"])
     try:
-        job = Job.from_json(given["job"])
         JOBS[job.kind](job, say)
     except BaseException as error:  # noqa: BLE001 - told in place of the lines that were expected
-        say({"failed": f"{type(error).__name__}: {error}"[:LONGEST]})
+        say({"failed": job.target.redacted(f"{type(error).__name__}: {error}")[:LONGEST]})
         return 1
     return 0
 

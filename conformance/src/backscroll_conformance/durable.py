@@ -10,10 +10,11 @@ import attrs
 
 from backscroll.errors import BackscrollError
 from backscroll_conformance.clauses import Tier, clause
-from backscroll_conformance.client import Job, Planned
+from backscroll_conformance.client import LONG_TURN, Job, Planned
 from backscroll_conformance.expect import Broken, equal, true
 from backscroll_conformance.processes import Client, why_not_elsewhere
 from backscroll_conformance.subject import NotRun, Subject, Twin, messages, texts_of
+from backscroll_conformance.workload import fitting
 
 WORKERS: Final = 4
 """How many threads or tasks of a client append at once."""
@@ -41,16 +42,18 @@ class Killed:
     Args:
         sessions: Where it appended.
         acknowledged: The seqs of every turn that was acknowledged.
+        most: How many messages a turn can have.
     """
 
     sessions: list[str]
     acknowledged: dict[Planned, tuple[int, ...]]
+    most: int
 
     @property
     def under_way(self) -> list[Planned]:
         """The turns that may have been under way: the next one of each worker."""
         done = [sum(turn.worker == worker for turn in self.acknowledged) for worker in range(WORKERS)]
-        return [Planned(worker, number) for worker, number in enumerate(done)]
+        return [Planned(worker, number, self.most) for worker, number in enumerate(done)]
 
     @property
     def acknowledged_last(self) -> list[Planned]:
@@ -151,8 +154,9 @@ def _killed(s: Subject, client: Client, sessions: list[str]) -> Killed:
     lines = [client.line() for _ in range(s.random.randint(1, MOST_TURNS))]
     time.sleep(s.random.uniform(0, LONGEST_PAUSE))
     lines += client.kill()
-    acknowledged = {Planned(line["worker"], line["number"]): tuple(line["seqs"]) for line in lines}
-    return Killed(sessions, acknowledged)
+    most = fitting(s.limits, LONG_TURN)
+    acknowledged = {Planned(line["worker"], line["number"], most): tuple(line["seqs"]) for line in lines}
+    return Killed(sessions, acknowledged, most)
 
 
 async def _found(s: Subject, killed: Killed) -> dict[Planned, list[tuple[int, str]]]:
@@ -162,7 +166,7 @@ async def _found(s: Subject, killed: Killed) -> dict[Planned, list[tuple[int, st
     for session_id in killed.sessions:
         records: list[Any] = await s.everything(session_id, store)
         for record, text in zip(records, texts_of(records), strict=True):
-            turn = Planned.of(text)
+            turn = Planned.of(text, killed.most)
             equal(session_id, killed.session_of(turn), f"the session of turn {turn.turn_id}")
             found[turn].append((record.seq, text))
         _in_order(found)

@@ -3,6 +3,7 @@
 import platform
 import re
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -60,6 +61,25 @@ class Declared:
 
 
 @attrs.frozen(kw_only=True)
+class Answer:
+    """What a backend and its server say of themselves.
+
+    Args:
+        server: What the server calls itself; empty where it did not answer.
+        problems: Where its settings fall short of what the backend claims, as it says itself.
+        unanswered: Why there is no answer; empty where there is one.
+        capabilities: What the backend declares; nothing where it could not be opened.
+        limits: The limits in force and the claims, by the names of `backscroll.backend.Limits`.
+    """
+
+    server: str = ""
+    problems: tuple[str, ...] = ()
+    unanswered: str = ""
+    capabilities: tuple[Declared, ...] = ()
+    limits: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
 class Environment:
     """What ran where.
 
@@ -70,11 +90,11 @@ class Environment:
         plugin: The distribution that provides it; None where no plugin does.
         drivers: What the plugin's distribution needs beside backscroll, pluggy and attrs, with the installed versions.
         url: Scheme and hosts of the URL, without user, password, path and options.
-        server: What the server calls itself; empty where it did not answer.
-        problems: Where its settings fall short of what the backend claims, as it says itself.
-        unanswered: Why there is no answer; empty where there is one.
-        capabilities: What the backend declares; nothing where it could not be opened.
-        limits: The limits in force and the claims, by the names of `backscroll.backend.Limits`.
+        server: As in `Answer`, like the four that follow.
+        problems: See there.
+        unanswered: See there.
+        capabilities: See there.
+        limits: See there.
         python: The version of Python.
         implementation: Which Python, for example ``CPython``.
         system: The operating system.
@@ -100,13 +120,23 @@ class Environment:
     date: str
 
 
-def environment(target: Target) -> Environment:
-    """Look at what runs where, and ask the server what it is; waits for it ten seconds at the most.
+def asked(target: Target) -> Answer:
+    """Ask the server what it is; waits for it ten seconds at the most.
 
-    An embedded database is made in a folder that goes again. Where the backend cannot be opened, the rest is told.
+    An embedded database is made in a folder that goes again.
 
     Args:
         target: The database under test.
+    """
+    return _Asked(target).told()
+
+
+def environment(target: Target, ask: Callable[[Target], Answer] = asked) -> Environment:
+    """Look at what runs where. Where the backend cannot be opened, the rest is told.
+
+    Args:
+        target: The database under test.
+        ask: Asks the backend and its server.
 
     Raises:
         InvalidURL: The URL cannot be parsed.
@@ -124,7 +154,7 @@ def environment(target: Target) -> Environment:
         system=platform.system(),
         machine=platform.machine(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        **_Asked(target).told(),
+        **attrs.asdict(ask(target), recurse=False),
     )
 
 
@@ -156,28 +186,27 @@ class _Asked:
 
     def __init__(self, target: Target) -> None:
         self._target: Final = target
-        self._answer: dict[str, Any] = {"server": "", "problems": (), "capabilities": (), "limits": {}}
-        self._unanswered = f"no answer within {2 * PING_SECONDS:g} s"
+        self._answer = Answer(unanswered=f"no answer within {2 * PING_SECONDS:g} s")
 
-    def told(self) -> dict[str, Any]:
-        """The fields of the environment that it is about."""
+    def told(self) -> Answer:
+        """What is known when the time is up."""
         thread = threading.Thread(target=self._ask, name="environment", daemon=True)
         thread.start()
         thread.join(2 * PING_SECONDS)
-        return {**self._answer, "unanswered": self._unanswered}
+        return self._answer
 
     def _ask(self) -> None:
         try:
             with self._target.fresh() as target, target.open() as store:
-                self._answer = {**self._answer, **_declared(store)}
+                self._answer = attrs.evolve(self._answer, **_declared(store))
                 if target is not self._target:
                     # Its folder is new, and a database that is not there yet has less to tell.
                     store.setup(timeout=PING_SECONDS)
                 health = store.ping(timeout=PING_SECONDS)
-                told = {"server": self._clean(health.server), "problems": tuple(map(self._clean, health.problems))}
-                self._answer, self._unanswered = {**self._answer, **told}, ""
+                server, problems = self._clean(health.server), tuple(map(self._clean, health.problems))
+                self._answer = attrs.evolve(self._answer, unanswered="", server=server, problems=problems)
         except BaseException as error:  # noqa: BLE001 - whatever a backend raises, the rest of the report stands
-            self._unanswered = self._reason(error)
+            self._answer = attrs.evolve(self._answer, unanswered=self._reason(error))
 
     def _reason(self, error: BaseException) -> str:
         kind = type(error).__name__

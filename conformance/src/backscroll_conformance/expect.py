@@ -3,6 +3,8 @@
 from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
+from backscroll_conformance.redaction import beginning
+
 E = TypeVar("E", bound=BaseException)
 
 LONGEST = 1_000
@@ -54,5 +56,4 @@ async def raises(kind: type[E] | tuple[type[E], ...], call: Coroutine[Any, Any, 
 
 def shown(value: object) -> str:
     """A value as it is told, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
+    return beginning(repr(value), LONGEST)

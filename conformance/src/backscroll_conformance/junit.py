@@ -8,7 +8,7 @@ from backscroll.cli.output import readable
 from backscroll_conformance.clauses import Level, Tier
 from backscroll_conformance.environment import SUITE
 from backscroll_conformance.outcomes import Outcome, Verdict
-from backscroll_conformance.report import NOT_MET, ClauseReport, Report
+from backscroll_conformance.report import NOT_MET, WAS_NOT_RUN, ClauseReport, Report
 
 _ELEMENTS: Final = {
     Verdict.NOT_APPLICABLE: "skipped",
@@ -83,6 +83,8 @@ def _add_case(suite: ET.Element, report: Report, clause: ClauseReport, form: Out
     tag, kind = _ELEMENTS[form.verdict], form.verdict.value
     if clause.level is Level.SHOULD and form.verdict is Verdict.FAILED:
         tag, kind = "skipped", NOT_MET
+    if form.evidence == WAS_NOT_RUN:
+        tag = "skipped"  # nobody asked for it, which the conclusion says
     told = " ".join(form.evidence.split())
     if clause.gap and form.verdict in (Verdict.KNOWN_GAP, Verdict.GAP_CLOSED):
         told = f"{clause.gap.reason} {clause.gap.link}"

@@ -85,7 +85,7 @@ class Gap:
 
 
 def conclude(verdicts: Iterable[tuple[Verdict, bool]]) -> Conclusion:
-    """What the clauses say together; nothing at all says nothing.
+    """What the clauses say together; where none that binds holds, they do not say that the backend conforms.
 
     Args:
         verdicts: Of each clause, in each form, the verdict and whether the clause is a MUST.
@@ -96,7 +96,7 @@ def conclude(verdicts: Iterable[tuple[Verdict, bool]]) -> Conclusion:
     kinds = {verdict for verdict, _ in seen}
     if Verdict.ERROR in kinds:
         return Conclusion.HARNESS_FAILED
-    if Verdict.NOT_RUN in kinds or not kinds - {Verdict.NOT_APPLICABLE}:
+    if Verdict.NOT_RUN in kinds or (Verdict.PASSED, True) not in seen:
         return Conclusion.INCONCLUSIVE
     return Conclusion.CONFORMANT
 

@@ -24,7 +24,7 @@ PATIENCE: Final = 20.0
 """How many seconds a client may take for its next line, or to end."""
 
 LAST_WORDS: Final = 2_000
-"""How many bytes of what a process printed are told."""
+"""How many characters of what a process printed are told."""
 
 CAN_FORK: Final = hasattr(os, "fork")
 
@@ -46,6 +46,11 @@ def why_not_elsewhere(target: Target) -> str:
     return ""
 
 
+def last_words(printed: bytes, target: Target) -> str:
+    """The end of what a process printed, free of secrets."""
+    return target.redacted(printed.decode(errors="replace")).strip()[-LAST_WORDS:]
+
+
 class Client:
     """A process that does a job; killed, at the latest, when the block ends.
 
@@ -55,6 +60,7 @@ class Client:
 
     def __init__(self, job: Job) -> None:
         text = job.to_json()
+        self._target = job.target
         self._host = _Host.shared() if CAN_FORK else _Host()
         self._since = self._host.printed()
         self._number, self._lines = self._host.start(text)
@@ -114,7 +120,7 @@ class Client:
         return line
 
     def _fail(self, what: str) -> NoReturn:
-        words = self._host.printed_since(self._since)[-LAST_WORDS:].decode(errors="replace").strip()
+        words = last_words(self._host.printed_since(self._since), self._target)
         raise Broken(f"a client in another process {what}" + (f":\n{words}" if words else ""))
 
 
@@ -126,10 +132,10 @@ class _Host:
 
     def __init__(self) -> None:
         self._began: Final = _circumstances()
-        # A file, since a pipe that nobody empties would hold the process up.
+        # A file, since a pipe that nobody empties would hold the process up. Opened twice, so that each has its place.
         self._folder = tempfile.TemporaryDirectory(prefix="backscroll-")
-        self._printed = Path(self._folder.name, "printed")
-        with self._printed.open("ab") as printed:
+        path = Path(self._folder.name, "printed")
+        with path.open("ab") as printed:
             # -P, so that no file of the current directory stands in for a module.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "backscroll_conformance.client"],
@@ -137,6 +143,9 @@ class _Host:
                 stdout=subprocess.PIPE,
                 stderr=printed,
             )
+            self._printed = path.open("rb")
+        if CAN_FORK:
+            self._folder.cleanup()  # such a system lets go of open files, and nothing is left however this process ends
         self._numbers = itertools.count()
         self._clients: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
         self._giving = threading.Lock()
@@ -175,7 +184,7 @@ class _Host:
 
     def close(self) -> None:
         """End the process, and with it all clients."""
-        if self._began[0] != os.getpid():
+        if self._began[0] != os.getpid() or self._printed.closed:
             return  # the child of a fork leaves it to its parent
         atexit.unregister(self.close)
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -190,15 +199,17 @@ class _Host:
         self._reader.join(PATIENCE)
         if stdout:
             stdout.close()
+        self._printed.close()
         self._folder.cleanup()
 
     def printed(self) -> int:
         """How many bytes it has printed."""
-        return self._printed.stat().st_size
+        return self._printed.seek(0, os.SEEK_END)
 
     def printed_since(self, size: int) -> bytes:
         """What it has printed behind so many bytes."""
-        return self._printed.read_bytes()[size:]
+        self._printed.seek(size)
+        return self._printed.read()
 
     def _give(self, order: dict[str, Any]) -> None:
         with self._giving, suppress(BrokenPipeError):  # it ended already, which the next line tells

@@ -9,8 +9,11 @@ from base64 import b64decode, b64encode
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+
+DEFAULT_EFFORT = "normal"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("backscroll", "backscroll conformance")
     group.addoption("--backscroll-url", metavar="URL", help="the database to test; env:NAME for the URL in a variable")
     group.addoption("--backscroll-seed", metavar="N", type=int, help="repeat the random choices of an earlier run")
-    group.addoption("--backscroll-effort", metavar="NAME", default="normal", help="short, normal or long")
+    group.addoption("--backscroll-effort", metavar="NAME", default=DEFAULT_EFFORT, help="short, normal or long")
     group.addoption("--backscroll-tier", metavar="TIER", action="append", help="only this tier; may be repeated")
     group.addoption("--backscroll-report", metavar="FOLDER", type=Path, help="write the report here")
 
@@ -27,12 +30,29 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the seed; the workers of xdist are told that of their controller."""
     given = getattr(config, "workerinput", {}).get("backscroll_seed", config.getoption("--backscroll-seed"))
     config.stash[SEED] = secrets.randbelow(1 << 32) if given is None else given
+    config.stash[RUN] = getattr(config, "workerinput", {}).get("backscroll_run", uuid4().hex[:12])
+    _check(config)
+
+
+def _check(config: pytest.Config) -> None:
+    """Refuse wrong options before anything runs."""
+    tiers, effort = config.getoption("--backscroll-tier"), config.getoption("--backscroll-effort")
+    if tiers is None and effort == DEFAULT_EFFORT:
+        return
+    from backscroll_conformance.clauses import Tier
+    from backscroll_conformance.target import EFFORTS
+
+    known = [tier.value for tier in Tier]
+    for option, given, names in (("tier", tiers or [], known), ("effort", [effort], list(EFFORTS))):
+        if unknown := [one for one in given if one not in names]:
+            raise pytest.UsageError(f"--backscroll-{option}: {unknown[0]} is none of {', '.join(names)}")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of xdist the seed."""
+    """Tell a worker of xdist what holds for the whole run."""
     node.workerinput["backscroll_seed"] = node.config.stash[SEED]
+    node.workerinput["backscroll_run"] = node.config.stash[RUN]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -49,14 +69,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def backscroll_run(request: pytest.FixtureRequest) -> Any:
     """What holds for all clauses of this run."""
-    from backscroll_conformance.suite import Run
+    from backscroll_conformance.suite import Databases, Run
     from backscroll_conformance.target import EFFORTS
 
     config = request.config
-    name = config.getoption("--backscroll-effort")
-    if name not in EFFORTS:
-        raise pytest.UsageError(f"--backscroll-effort: {name!r} is none of {', '.join(EFFORTS)}")
-    return Run(config.stash[SEED], EFFORTS[name], config.getoption("--backscroll-url"))
+    effort = EFFORTS[config.getoption("--backscroll-effort")]
+    databases = config.stash.setdefault(DATABASES, Databases(config.stash[RUN]))
+    return Run(config.stash[SEED], effort, config.getoption("--backscroll-url"), databases)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the servers that were started."""
+    databases = session.config.stash.get(DATABASES, None)
+    if databases is not None:
+        databases.close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -65,10 +91,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     judged = item.stash.get(JUDGED, None)
     if judged is not None:
+        import attrs
+
         report.sections = [(title, judged.target.redacted(text)) for title, text in report.sections]
         if report.when == "call":
             # As text, so that it passes from a worker of xdist to its controller.
-            report.backscroll = b64encode(pickle.dumps(judged)).decode()  # type: ignore[attr-defined]
+            told = pickle.dumps(attrs.evolve(judged, target=None))
+            report.backscroll = b64encode(told).decode()  # type: ignore[attr-defined]
     return report
 
 
@@ -79,15 +108,17 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         for one in reports:
             if told := getattr(one, "backscroll", None):
                 judged = pickle.loads(b64decode(told))  # noqa: S301  # made by this very run
-                found.setdefault(judged.suite, []).append(judged)
-    for suite, all_judged in sorted(found.items()):
-        _conclude(terminalreporter, config, all_judged, suite if len(found) > 1 else "")
+                found.setdefault(judged.place, []).append(judged)
+    suites = [all_judged[0].suite for all_judged in found.values()]
+    for place, all_judged in sorted(found.items()):
+        suite = all_judged[0].suite
+        folder = suite if suites.count(suite) == 1 else place.replace("/", ".").replace("::", ".")
+        _conclude(terminalreporter, config, all_judged, folder if len(found) > 1 else "")
 
 
 def _conclude(terminal: Any, config: pytest.Config, judged: list[Any], subfolder: str) -> None:
     from backscroll_conformance.certificate import summary
     from backscroll_conformance.clauses import Tier
-    from backscroll_conformance.environment import environment
     from backscroll_conformance.profiles import profile
     from backscroll_conformance.report import build, save
 
@@ -97,19 +128,35 @@ def _conclude(terminal: Any, config: pytest.Config, judged: list[Any], subfolder
         profile(one.profile),
         [outcome for each in judged for outcome in each.outcomes],
         one.known_gaps,
-        environment=environment(one.target),
+        environment=one.environment,
         profile=one.profile,
         seed=seed,
         effort=effort,
         tiers=[Tier(name) for name in config.getoption("--backscroll-tier") or Tier],
-        command=f"pytest -k {one.suite} --backscroll-effort {effort} --backscroll-seed {seed}",
+        command=_again(config, one.suite),
     )
     terminal.write_line(f"{one.suite}: {summary(report)}")
     terminal.write_line(f"again: {report.command}")
     folder = config.getoption("--backscroll-report")
     if folder:
-        save(report, folder / subfolder)
+        try:
+            save(report, folder / subfolder)
+        except OSError as error:
+            raise pytest.UsageError(f"--backscroll-report: cannot write there: {error.strerror}") from error
+
+
+def _again(config: pytest.Config, suite: str) -> str:
+    """The command that repeats the run; a URL may hold a password, so only the name of a variable is repeated."""
+    url = config.getoption("--backscroll-url")
+    parts = ["pytest", f"-k {suite}"]
+    if url:
+        parts.append(f"--backscroll-url {url if url.startswith('env:') else 'URL'}")
+    parts += [f"--backscroll-tier {tier}" for tier in config.getoption("--backscroll-tier") or ()]
+    parts.append(f"--backscroll-effort {config.getoption('--backscroll-effort')}")
+    return " ".join([*parts, f"--backscroll-seed {config.stash[SEED]}"])
 
 
 SEED = pytest.StashKey[int]()
+RUN = pytest.StashKey[str]()
+DATABASES = pytest.StashKey[Any]()
 JUDGED = pytest.StashKey[Any]()

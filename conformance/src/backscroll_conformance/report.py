@@ -131,7 +131,7 @@ def build(
     """
     clauses, gaps = tuple(clauses), gaps or {}
     seen = _by_form(clauses, outcomes)
-    _check_ids(gaps, {clause.id for clause in clauses}, "a known gap")
+    check_ids(gaps, {clause.id for clause in clauses}, "a known gap")
     reports = tuple(_judged(clause, seen, gaps.get(clause.id)) for clause in clauses)
     return Report(
         schema=SCHEMA,
@@ -142,13 +142,13 @@ def build(
         tiers=tuple(tiers),
         command=command,
         clauses=reports,
-        conclusion=conclude((form.verdict, one.level is Level.MUST) for one in reports for form in one.forms),
+        conclusion=_concluded(reports),
     )
 
 
 def _by_form(clauses: tuple[Clause, ...], outcomes: Iterable[Outcome]) -> dict[tuple[str, str], Outcome]:
     outcomes = tuple(outcomes)
-    _check_ids((one.clause for one in outcomes), {clause.id for clause in clauses}, "an outcome")
+    check_ids((one.clause for one in outcomes), {clause.id for clause in clauses}, "an outcome")
     found = {
         (clause.id, form.value): Outcome(clause.id, form.value, Verdict.NOT_RUN, 0.0, WAS_NOT_RUN)
         for clause in clauses
@@ -165,7 +165,17 @@ def _by_form(clauses: tuple[Clause, ...], outcomes: Iterable[Outcome]) -> dict[t
     return found
 
 
-def _check_ids(ids: Iterable[str], known: set[str], what: str) -> None:
+def check_ids(ids: Iterable[str], known: set[str], what: str) -> None:
+    """Refuse an id that is not known, with the nearest one.
+
+    Args:
+        ids: The ids.
+        known: Those of the profile.
+        what: What they are the ids of.
+
+    Raises:
+        ValueError: One of them is not known.
+    """
     for one in ids:
         if one not in known:
             near = difflib.get_close_matches(one.upper(), sorted(known), n=1, cutoff=0)
@@ -251,9 +261,24 @@ def load(path: Path) -> Report:
         raise UnknownReport(f"{path.name} has schema {schema}, and this release knows {SCHEMA}: {step}")
     try:
         report: Report = _made(Report, data, "")
+        _check_whole(report)
     except _Misfit as error:
         raise UnknownReport(f"{path.name} is damaged: {error}") from error
     return report
+
+
+def _check_whole(report: Report) -> None:
+    """Refuse a report that contradicts itself."""
+    if len({one.id for one in report.clauses}) < len(report.clauses):
+        raise _Misfit("a clause stands in it twice")
+    if any(one.verdict is not max((f.verdict for f in one.forms), key=_ORDER.__getitem__) for one in report.clauses):
+        raise _Misfit("the verdict of a clause does not follow from its forms")
+    if report.conclusion is not _concluded(report.clauses):
+        raise _Misfit("its conclusion does not follow from its clauses")
+
+
+def _concluded(clauses: Iterable[ClauseReport]) -> Conclusion:
+    return conclude((form.verdict, one.level is Level.MUST) for one in clauses for form in one.forms)
 
 
 class _Misfit(ValueError):

@@ -6,6 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Coroutine
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final
 
@@ -13,8 +14,12 @@ from backscroll.retry import drive
 from backscroll_conformance.clauses import Clause, Form
 from backscroll_conformance.expect import Broken
 from backscroll_conformance.outcomes import Outcome, Verdict
+from backscroll_conformance.redaction import hide
 from backscroll_conformance.subject import NotApplicable, NotRun, Subject
 from backscroll_conformance.target import Effort, Target
+
+STANDARD_LIBRARY: Final = Path(asyncio.__file__).parent
+"""Where the steps of an event loop are, which say nothing."""
 
 FRAMES: Final = 8
 """How many calls the evidence shows of where something happened."""
@@ -26,11 +31,12 @@ def judge(clause: Clause, form: Form, target: Target, seed: int, effort: Effort)
     A backend that does not come back is left behind in its thread.
     """
     began = time.monotonic()
+    hide(target.secrets())
     try:
-        capabilities = target.connect().capabilities
+        reason = _why_not(clause, target.connect().capabilities)
     except Exception as error:  # noqa: BLE001 - whatever it is, the clause was not judged
         return Outcome(clause.id, form.value, Verdict.ERROR, 0.0, target.redacted(_told(error)))
-    if reason := _why_not(clause, capabilities):
+    if reason:
         return Outcome(clause.id, form.value, Verdict.NOT_APPLICABLE, 0.0, reason)
     attempt = _Attempt(clause, form, target, seed, effort)
     verdict, evidence = attempt.run()
@@ -78,12 +84,22 @@ class _Attempt:
 
     async def _judged(self, target: Target) -> None:
         subject = Subject(target, self.form, self.seed, self.effort, self.target)
+        failure: BaseException | None = None
         try:
             await subject.begin()
             await self.clause.check(subject)
+        except BaseException as error:
+            failure = error
+            raise
         finally:
             self.figures = subject.figures
-            await subject.finish()
+            try:
+                await subject.finish()
+            except Exception as error:
+                if failure is None:
+                    error.add_note("while the sessions of the clause were deleted and its stores closed")
+                    raise
+                failure.add_note(f"cleaning up failed, too: {type(error).__name__}: {error}")
 
 
 def _run(work: Coroutine[Any, Any, None], form: Form) -> None:
@@ -110,4 +126,7 @@ def _stack(frame: FrameType | None) -> str:
 
 
 def _lines(frames: traceback.StackSummary) -> str:
-    return "\n".join(f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames[-FRAMES:])
+    # A path from the root on would tell where this machine keeps things.
+    ours = [frame for frame in frames if STANDARD_LIBRARY not in Path(frame.filename).parents] or frames
+    places = (("/".join(Path(frame.filename).parts[-2:]), frame) for frame in ours[-FRAMES:])
+    return "\n".join(f"  {place}:{frame.lineno} in {frame.name}" for place, frame in places)

@@ -1,6 +1,10 @@
 """The stateful tier: random operations, answered as a plain list would."""
 
 import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from backscroll_conformance.clauses import Form, Tier, clause
 from backscroll_conformance.subject import Subject
@@ -31,8 +35,23 @@ def _played(s: Subject, loses_answers: bool) -> None:
     from backscroll_conformance.game import Game
     from backscroll_conformance.machine import play
 
-    with Game(s, loses_answers=loses_answers) as game:
+    with _no_traces(s), Game(s, loses_answers=loses_answers) as game:
         try:
             play(game)
         finally:
             s.figures["random scripts"] = game.scripts
+
+
+@contextmanager
+def _no_traces(s: Subject) -> Iterator[None]:
+    """Keep hypothesis from leaving a folder in the current directory, but for the tests that the user has of it."""
+    from hypothesis.configuration import set_hypothesis_home_dir, storage_directory
+
+    found = storage_directory(intent_to_write=False)
+    before: Any = getattr(found, "home_directory", found)  # older releases give the folder itself
+    with tempfile.TemporaryDirectory(prefix="backscroll-", dir=s.target.folders, ignore_cleanup_errors=True) as folder:
+        set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            set_hypothesis_home_dir(before)

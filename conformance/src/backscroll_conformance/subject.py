@@ -4,12 +4,13 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
 from random import Random
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 from backscroll import Message, Record, Store, Unreadable
-from backscroll.backend import Backend, Capability, Deadline, Limits, Turn, Window
+from backscroll.backend import Backend, Capability, Deadline, Limits, Page, Row, Turn, Window
 from backscroll.envelope import encode_turn
 from backscroll_conformance.clauses import Form
 from backscroll_conformance.expect import Broken
@@ -25,6 +26,13 @@ class NotRun(Exception):
 
 class NotApplicable(Exception):
     """A clause says nothing about this database; the text says why."""
+
+
+AT_ONCE: Final = 8
+"""How many calls are under way at once where many are needed."""
+
+ENCODED: Final = 512
+"""How many bytes a message has beside its text, once it is encoded, at the most."""
 
 
 class Clock:
@@ -50,6 +58,7 @@ class Twin:
 
     def __init__(self, target: Any, form: Form) -> None:
         self.target: Final = target
+        self.is_closed = False
         self._form = form
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -62,6 +71,11 @@ class Twin:
             return method(*args, **kwargs)
 
         return call
+
+    async def close(self) -> None:
+        """`close` or `aclose`."""
+        self.is_closed = True
+        await self.__getattr__("close")()
 
     async def walk(self, session_id: str, **options: Any) -> AsyncIterator[Any]:
         """`iterate` or `aiterate`."""
@@ -103,7 +117,7 @@ class Subject:
         self.figures: Final[dict[str, Any]] = {}
         self._token = uuid4().hex[:12]
         self._sessions: list[str] = []
-        self._opened: list[Store] = []
+        self._opened: list[Twin] = []
         self.store, self.backend = self.open()
 
     @property
@@ -125,9 +139,9 @@ class Subject:
             **options: Options of the store.
         """
         backend = self.target.connect(**{"clock": self.clock, **options})
-        store = Store(wrap(backend) if wrap else backend)
+        store = Twin(Store(wrap(backend) if wrap else backend), self.form)
         self._opened.append(store)
-        return Twin(store, self.form), Twin(backend, self.form)
+        return store, Twin(backend, self.form)
 
     async def begin(self) -> None:
         """Make the schema."""
@@ -136,12 +150,12 @@ class Subject:
     async def finish(self) -> None:
         """Delete the sessions, where the database stays, and close the stores."""
         try:
-            if not self.target.is_embedded and self.capabilities[Capability.DELETE]:
-                for session_id in self._sessions:
-                    await self.store.delete(session_id)
+            if not self.origin.is_embedded and self.capabilities[Capability.DELETE]:
+                await self.for_each(self._sessions, "delete")
         finally:
             for store in self._opened:
-                await Twin(store, self.form).close()
+                if not store.is_closed:
+                    await store.close()
 
     def session(self, suffix: str = "", prefix: str = "") -> str:
         """The id of a session that nobody else uses; those of one clause share a middle part."""
@@ -149,9 +163,41 @@ class Subject:
         self._sessions.append(made)
         return made
 
-    def sessions(self, parts: Iterable[str]) -> list[str]:
-        """Ids that differ only in these parts."""
-        made = [f"{self._token}.{part}" for part in parts]
+    async def fill(self, session_id: str, texts: list[str], at_once: int = 500, **options: Any) -> list[int]:
+        """Append messages in turns as large as the backend takes; gives their seqs.
+
+        Args:
+            session_id: Where to.
+            texts: Their texts, in ASCII.
+            at_once: How many a turn has, where it may have so many.
+            **options: Those of each append.
+        """
+        size = ENCODED + max(map(len, texts), default=0)
+        # Half of what it takes, so that nothing but the clauses about sizes depends on the other half.
+        at_once = max(1, min(at_once, self.limits.max_turn_messages, self.limits.max_turn_bytes // 2 // size))
+        seqs: list[int] = []
+        for start in range(0, len(texts), at_once):
+            answer = await self.store.append(session_id, messages(*texts[start : start + at_once]), **options)
+            seqs += answer.seqs
+        return seqs
+
+    async def for_each(self, session_ids: Sequence[str], operation: str, *args: Any) -> None:
+        """Call an operation of the store for many sessions; where there is a server, for several at once."""
+        if self.origin.is_embedded:
+            for one in session_ids:
+                await getattr(self.store, operation)(one, *args)
+            return
+        for start in range(0, len(session_ids), AT_ONCE):
+            some = session_ids[start : start + AT_ONCE]
+            if self.form is Form.ASYNC:
+                await asyncio.gather(*(getattr(self.store, operation)(one, *args) for one in some))
+            else:
+                call = getattr(self.store.target, operation)
+                raise_first(in_threads([partial(call, one, *args) for one in some]))
+
+    def sessions(self, parts: Iterable[str], *, in_front: bool = False) -> list[str]:
+        """Ids that differ only in these parts, which stand at their end or in front."""
+        made = [f"{part}.{self._token}" if in_front else f"{self._token}.{part}" for part in parts]
         self._sessions += made
         return made
 
@@ -167,6 +213,26 @@ class Subject:
     async def texts(self, session_id: str, store: Twin | None = None) -> list[str]:
         """The texts of all records of a session; fails where one is unreadable."""
         return texts_of(await self.everything(session_id, store))
+
+    async def pages(self, session_id: str, **rest: Any) -> AsyncIterator[Page]:
+        """What a backend gives for a window of a session, page by page upward.
+
+        Raises:
+            Broken: The pages do not go on.
+        """
+        after: int | None = None
+        while True:
+            page: Page = await self.backend.read(session_id, self.window(after=after, **rest), self.deadline())
+            yield page
+            if page.resume is None:
+                return
+            if after is not None and page.resume <= after:
+                raise Broken(f"a page that was asked for after seq {after} says to go on after seq {page.resume}")
+            after = page.resume
+
+    async def rows(self, session_id: str, **rest: Any) -> list[Row]:
+        """The rows of all pages."""
+        return [row async for page in self.pages(session_id, **rest) for row in page.rows]
 
     async def pause(self, seconds: float) -> None:
         """Wait a little before looking again."""
@@ -217,6 +283,13 @@ def texts_of(records: Sequence[Any]) -> list[str]:
         if isinstance(record, Unreadable):
             raise Broken(f"the record at seq {record.seq} came back unreadable: {record.reason}")
     return [record.message.content for record in records]
+
+
+def raise_first(answers: Sequence[Any]) -> None:
+    """Raise the first of the answers of `in_threads` that is an exception."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
 
 
 def in_threads(calls: Sequence[Callable[[], Any]], seconds: float = 30.0) -> list[Any]:

@@ -1,23 +1,24 @@
 """The database under test, and how far a run goes."""
 
-import shutil
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import attrs
 
 from backscroll import Store
 from backscroll.backend import Backend
-from backscroll.errors import PluginError
-from backscroll.hookspecs import BackendInfo
+from backscroll.errors import InvalidURL, PluginError
+from backscroll.hookspecs import BackendInfo, ServerSpec
 from backscroll.options import fill
 from backscroll.registry import registry
 from backscroll.url import parse_url
+from backscroll_conformance.redaction import redacted
 
 FOLDER: Final = "{folder}"
 """Stands in the URL of an embedded database for a folder that is empty at first."""
@@ -60,11 +61,16 @@ class Target:
         backend: The name of the backend.
         url: Where it is. ``{folder}`` in it stands for a folder that each clause gets anew.
         options: Options beside those in the URL.
+        folders: Where the folders are made; None leaves it to the system.
+        server: How the server was started for this run, so that others like it can be started, too; None where nobody
+            knows, or it is embedded.
     """
 
     backend: str
     url: str = attrs.field(repr=False)
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    folders: Path | None = attrs.field(default=None, repr=False)
+    server: ServerSpec | None = attrs.field(default=None, repr=False)
 
     def declared(self) -> BackendInfo:
         """What its plugin declares.
@@ -92,12 +98,9 @@ class Target:
         if not self.is_embedded:
             yield self
             return
-        folder = Path(tempfile.mkdtemp(prefix="backscroll-"))
-        try:
-            yield self.within(folder)
-        finally:
-            # A client that was given up may still have files open, which some systems refuse to remove.
-            shutil.rmtree(folder, ignore_errors=True)
+        # A client that was given up may still have files open, which some systems refuse to remove.
+        with tempfile.TemporaryDirectory(prefix="backscroll-", dir=self.folders, ignore_cleanup_errors=True) as folder:
+            yield self.within(Path(folder))
 
     def connect(self, **options: Any) -> Backend:
         """The backend; no I/O.
@@ -121,18 +124,29 @@ class Target:
         return Store(wrap(backend) if wrap else backend)
 
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown: the password, and the values of secret options, in every spelling."""
-        parsed = parse_url(self.url)
+        """What must not be shown: the password, and the values of secret options; of a wrong URL nearly all."""
+        try:
+            parsed = parse_url(self.url)
+        except InvalidURL:
+            return _parts(self.url)
         given = {**parsed.query, **self.options}
         hidden = _secret_options(parsed.scheme)
         found = [parsed.password, *(str(value) for name, value in given.items() if name in hidden)]
-        return tuple({form for one in found if one for form in (one, quote(one, safe=""))})
+        return tuple(one for one in found if one)
 
     def redacted(self, text: str) -> str:
-        """A text without the secrets."""
-        for secret in sorted(self.secrets(), key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return text
+        """A text without the secrets, in whatever spelling."""
+        return redacted(text, self.secrets())
+
+
+def _parts(url: str) -> tuple[str, ...]:
+    """The parts of a URL that cannot be parsed in which a password may stand."""
+    if url.startswith("env:"):
+        url = os.environ.get(url.removeprefix("env:"), "")
+    rest = url.partition(":")[2].lstrip("/")
+    user = rest.rpartition("@")[0]
+    password = user.partition(":")[2]
+    return tuple(one for one in {rest, user, password, unquote(password)} if one)
 
 
 def _secret_options(scheme: str) -> set[str]:

@@ -13,7 +13,7 @@ from backscroll_faulty.reference import Reference
 from backscroll_faulty.session import Session
 
 
-@fault("gap_in_a_turn", caught_by="APP-001", also="STA-001 STA-002 CON-004 CON-008")
+@fault("gap_in_a_turn", caught_by="APP-001", also="STA-001 STA-002")
 class GapInATurn(Reference):
     """Skips a seq where the third turn of a session begins a new block of eight, as block counters do."""
 
@@ -23,7 +23,7 @@ class GapInATurn(Reference):
         return (*seqs[:-1], seqs[-1] + 1) if is_crossing and turn.age == 0.0 else seqs
 
 
-@fault("version_of_last", caught_by="APP-002 CON-008 CON-009", also="STA-001 STA-002 DUR-004")
+@fault("version_of_last", caught_by="APP-002 CON-008 CON-009", also="STA-001 STA-002")
 class VersionOfLast(Reference):
     """Answers the seq of the last message as the version, where a turn has three or more."""
 
@@ -41,7 +41,7 @@ class ShortTurns(Reference):
         super().insert(db, key, attrs.evolve(turn, bodies=turn.bodies[:most]), seqs[:most])
 
 
-@fault("cut_at_64_kib", caught_by="APP-005 APP-006 RDG-006", also="MEA-002")
+@fault("cut_at_64_kib", caught_by="APP-005 APP-006 RDG-006")
 class CutBodies(Reference):
     """Cuts a message at 64 KiB, as a column that is too narrow does."""
 
@@ -51,10 +51,10 @@ class CutBodies(Reference):
 
 @fault("small_packets", caught_by="APP-006")
 class SmallPackets(Reference):
-    """Declares turns of 8 MiB, and refuses those that are over 2 MiB."""
+    """Declares turns of 2 MiB, and refuses those that are over 1.25 MiB."""
 
     def insert(self, db: sqlite3.Connection, key: bytes, turn: Turn, seqs: Sequence[int]) -> None:
-        if sum(map(len, turn.bodies)) > 2 << 20:
+        if sum(map(len, turn.bodies)) > 5 << 18:
             raise StorageError("the packet is too large")
         super().insert(db, key, turn, seqs)
 
@@ -109,7 +109,11 @@ class FirstSeqOfLastTurn(Reference):
         return attrs.evolve(info, first_seq=max(0, session.version - 1))
 
 
-@fault("version_without_the_last", caught_by="SEQ-001 APP-002 INF-001 INF-002", also="STA-001 STA-002 CON-009")
+@fault(
+    "version_without_the_last",
+    caught_by="SEQ-001 APP-002 INF-001 INF-002 DSC-005 DEL-005",
+    also="STA-001 STA-002",
+)
 class VersionWithoutTheLast(Reference):
     """Says as the version of a session the seq of its last message, where a turn of three or more came last."""
 

@@ -9,7 +9,7 @@ from backscroll_faulty.reference import Reference
 from backscroll_faulty.session import Entry, Session
 
 
-@fault("condition_per_message", caught_by="CAS-001 DUP-006", also="STA-001 STA-002 CON-007 CON-009")
+@fault("condition_per_message", caught_by="CAS-001 DUP-006", also="STA-001 STA-002")
 class PerMessage(Reference):
     """Judges the condition for each message, so that a turn of several conflicts with itself."""
 
@@ -45,7 +45,7 @@ class ClearedIsNew(Reference):
         return turn.expected_version not in (0, session.version)
 
 
-@fault("refused_turn_remembered", caught_by="CAS-005 CON-001 CON-008 CON-009", also="STA-001 STA-002 CON-002 CON-007")
+@fault("refused_turn_remembered", caught_by="CAS-005 CON-001 CON-008 CON-009", also="STA-001 STA-002")
 class RefusedRemembered(Reference):
     """Remembers a turn before it judges the condition, and keeps that."""
 

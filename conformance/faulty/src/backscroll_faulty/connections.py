@@ -16,6 +16,10 @@ FORK_PATIENCE: Final = 10.0
 """How many seconds a fork waits for the calls under way."""
 
 
+PATIENCE: Final = 5.0
+"""How many seconds a connection waits while it is opened."""
+
+
 class Connections:
     """Opens, lends and closes connections to one file.
 
@@ -53,15 +57,25 @@ class Connections:
             self._lent += 1
             idle = self._idle.pop() if self._idle else None
         try:
-            return idle or self._open(mode)
-        except sqlite3.OperationalError:
-            self._end()
-            if self._path.exists():
-                raise
-            return None
+            db = idle or self._open_if_there(mode)
         except BaseException:
             self._end()
             raise
+        if db is None:
+            self._end()
+        return db
+
+    def _open_if_there(self, mode: str) -> sqlite3.Connection | None:
+        while True:
+            there = self._path.exists()
+            try:
+                return self._open(mode)
+            except sqlite3.OperationalError:
+                if there:
+                    raise
+                # Another client may have made the file in between.
+                if not self._path.exists():
+                    return None
 
     def take_back(self, db: sqlite3.Connection) -> None:
         """The call is over."""
@@ -104,9 +118,10 @@ class Connections:
 
     def _open(self, mode: str) -> sqlite3.Connection:
         uri = f"{self._path.as_uri()}?mode={mode}"
-        db = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         try:
-            db.execute("PRAGMA synchronous = OFF")
+            db.execute("PRAGMA synchronous = OFF")  # waits where another repairs what a killed client left
+            db.execute("PRAGMA busy_timeout = 0")
         except BaseException:
             db.close()
             raise

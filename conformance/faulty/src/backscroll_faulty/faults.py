@@ -20,6 +20,7 @@ for _area in (
     "expiry",
     "dropping",
     "listing",
+    "failing",
     "lifecycle",
     "declaring",
     "concurrency",

@@ -25,6 +25,14 @@ class Padded(Reference):
         return super().key(session_id.rstrip(" "))
 
 
+@fault("trimmed_ids", caught_by="IDS-001", also="STA-001 STA-002")
+class Trimmed(Reference):
+    """Takes away the blanks in front of an id."""
+
+    def key(self, session_id: str) -> bytes:
+        return super().key(session_id.lstrip(" "))
+
+
 @fault("normalised_ids", caught_by="IDS-001 SES-003", also="STA-001 STA-002")
 class Normalised(Reference):
     """Brings ids into the normal form NFC."""

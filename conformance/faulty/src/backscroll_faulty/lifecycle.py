@@ -1,4 +1,4 @@
-"""Faults in setup, failing, closing, and what is shared by threads, loops and processes."""
+"""Faults in opening and closing, and in what is shared by threads, loops and processes."""
 
 import asyncio
 import contextlib
@@ -8,62 +8,18 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final, ParamSpec, TypeVar
 
-import attrs
-
-from backscroll.backend import URL, Appended, Deadline, Health, Page, Turn, Window
-from backscroll.errors import DeadlineExceeded, StorageError
+from backscroll.backend import URL, Appended, Deadline, Page, SessionPage, Turn, Window
+from backscroll.errors import StorageError
 from backscroll.hookspecs import BackendInfo
 from backscroll_faulty.fault import fault
 from backscroll_faulty.reference import Reference
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-@fault("deadline_swallowed", caught_by="ERR-001")
-class Swallowed(Reference):
-    """Answers as though the turn was stored when its time is up."""
-
-    def append(self, session_id: str, turn: Turn, deadline: Deadline) -> Appended:
-        try:
-            return super().append(session_id, turn, deadline)
-        except DeadlineExceeded:
-            return Appended(len(turn.bodies), tuple(range(len(turn.bodies))), turn.turn_id)
-
-
-@fault("setup_begins_anew", caught_by="SCH-001")
-class BeginsAnew(Reference):
-    """Makes the tables afresh where it is set up a second time."""
-
-    _is_set_up = False
-
-    def setup(self, deadline: Deadline) -> Health:
-        if self._is_set_up:
-            with self.writing(deadline) as db:
-                if db is not None:
-                    db.execute("DELETE FROM message")
-        self._is_set_up = True
-        return super().setup(deadline)
-
-
-@fault("nameless_server", caught_by="SCH-002")
-class Nameless(Reference):
-    """Answers a ping without a name."""
-
-    def ping(self, deadline: Deadline) -> Health:
-        return attrs.evolve(super().ping(deadline), server="")
-
-
-@fault("password_shown", caught_by="SEC-001")
-class PasswordShown(Reference):
-    """Shows the URL that it is connected to, with the password, in its answer to a ping."""
-
-    def ping(self, deadline: Deadline) -> Health:
-        health = super().ping(deadline)
-        return attrs.evolve(health, server=f"{health.server} at {self.url.username}:{self.url.password}@")
 
 
 @fault("connects_when_made", caught_by="LIF-001")
@@ -77,21 +33,21 @@ class ConnectsWhenMade(Reference):
                 self.connections.take_back(db)
 
 
-@fault("racy_first_use", caught_by="LIF-002", also="CON-008")
+@fault("racy_first_use", caught_by="LIF-002")
 class RacyFirstUse(Reference):
-    """Says that it is ready before it is, when it is used for the first time."""
+    """Lets no more than five callers wait until it is ready, when it is used for the first time."""
 
     _is_ready = False
+    _waiting = 0
 
     def append(self, session_id: str, turn: Turn, deadline: Deadline) -> Appended:
         if not self._is_ready:
+            self._waiting += 1
+            if self._waiting > 5:
+                raise StorageError("the pool is not there yet")
+            time.sleep(0.05)
             self._is_ready = True
-            time.sleep(0.02)
-            self._name = str(self.path)
-        return super().append(session_id, turn, deadline) if self._name else self._no_name()
-
-    def _no_name(self) -> Appended:
-        raise StorageError("there is no file")
+        return super().append(session_id, turn, deadline)
 
 
 @fault("bound_to_the_first_loop", caught_by="LIF-003")
@@ -140,6 +96,22 @@ def _give_back() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_take, after_in_parent=_give_back)
+
+
+@fault("threads_of_the_parent", caught_by="LIF-004")
+class ThreadsOfTheParent(Reference):
+    """Keeps threads of its own for async calls, also where a fork left none of them."""
+
+    _own: ThreadPoolExecutor | None = None
+
+    async def in_thread(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        self._own = self._own or ThreadPoolExecutor(1)
+        return await asyncio.get_running_loop().run_in_executor(self._own, lambda: call(*args, **kwargs))
+
+    def close(self) -> None:
+        if self._own is not None:
+            self._own.shutdown(wait=False)
+        super().close()
 
 
 @fault("close_only_once", caught_by="LIF-005")
@@ -193,6 +165,28 @@ class BlocksTheLoop(Reference):
         return self.read(session_id, window, deadline)
 
 
+@fault("blocks_the_loop_beside", caught_by="LIF-007")
+class BlocksTheLoopBeside(Reference):
+    """Lists, removes and discards on the event loop."""
+
+    async def asessions(self, prefix: str, cursor: str | None, limit: int, deadline: Deadline) -> SessionPage:
+        return self.sessions(prefix, cursor, limit, deadline)
+
+    async def aremove(self, session_id: str, seqs: tuple[int, ...], now: int, deadline: Deadline) -> tuple[int, ...]:
+        return self.remove(session_id, seqs, now, deadline)
+
+    async def adiscard(self, session_id: str, before: int, deadline: Deadline) -> None:
+        self.discard(session_id, before, deadline)
+
+
+@fault("watches_on_the_loop", caught_by="LIF-007", also="FOL-001 WAT-001")
+class WatchesOnTheLoop(Reference):
+    """Waits for news on the event loop."""
+
+    async def awatch(self, session_id: str, version: int, deadline: Deadline) -> None:
+        self.watch(session_id, version, deadline)
+
+
 @fault("cancelled_lock", caught_by="LIF-008")
 class CancelledLock(Reference):
     """Does not give its lock back when an append is cancelled."""
@@ -213,3 +207,25 @@ class CancelledLock(Reference):
             raise
         self._is_taken = False
         return answer
+
+
+@fault("cancelled_slots", caught_by="LIF-010")
+class CancelledSlots(Reference):
+    """Has a few slots for reads, and does not give one back when a read is cancelled."""
+
+    _taken = 0
+
+    async def aread(self, session_id: str, window: Window, deadline: Deadline) -> Page:
+        end = time.monotonic() + min(2.0, deadline.remaining())
+        while self._taken >= 8:
+            if time.monotonic() > end:
+                raise StorageError("the pool is exhausted")
+            await asyncio.sleep(0.001)
+        self._taken += 1
+        try:
+            page = await super().aread(session_id, window, deadline)
+        except Exception:
+            self._taken -= 1
+            raise
+        self._taken -= 1
+        return page

@@ -4,13 +4,13 @@ import sqlite3
 from typing import Any
 
 from backscroll.backend import URL, Deadline, SessionPage, Window
-from backscroll.errors import DeadlineExceeded
+from backscroll.errors import DeadlineExceeded, StorageError
 from backscroll.hookspecs import BackendInfo
 from backscroll_faulty.fault import fault
 from backscroll_faulty.reference import Reference
 
 
-@fault("listed_twice", caught_by="SES-001 SES-002 SES-003", also="STA-001 STA-002")
+@fault("listed_twice", caught_by="SES-001 SES-002 SES-003 SES-005 SES-006", also="STA-001 STA-002")
 class ListedTwice(Reference):
     """Begins a page with the last session of the one before."""
 
@@ -23,7 +23,7 @@ class ListedTwice(Reference):
         return page.session_ids[-2] if again and len(page.session_ids) == limit else page.cursor
 
 
-@fault("listing_skips", caught_by="SES-001 SES-002 SES-003", also="STA-001 STA-002")
+@fault("listing_skips", caught_by="SES-001 SES-002 SES-003 SES-005 SES-006", also="STA-001 STA-002")
 class ListingSkips(Reference):
     """Goes on behind the first session of the next page."""
 
@@ -34,7 +34,7 @@ class ListingSkips(Reference):
         return SessionPage(page.session_ids, super().listed(db, prefix, page.cursor, 1).session_ids[0])
 
 
-@fault("listing_over_its_limit", caught_by="SES-001", also="STA-001 STA-002")
+@fault("listing_over_its_limit", caught_by="SES-001 SES-002 SES-003", also="STA-001 STA-002")
 class OverItsLimit(Reference):
     """Gives the one session more that tells it whether there are more, where it is the last."""
 
@@ -69,7 +69,7 @@ class AsPattern(Reference):
         return SessionPage(ids[:limit], ids[limit - 1] if len(ids) > limit else None)
 
 
-@fault("unlisted_when_empty", caught_by="SES-004", also="STA-001 STA-002")
+@fault("unlisted_when_empty", caught_by="SES-004 PRG-002", also="STA-001 STA-002")
 class UnlistedWhenEmpty(Reference):
     """Lists only sessions that have messages."""
 
@@ -78,6 +78,25 @@ class UnlistedWhenEmpty(Reference):
         query = "SELECT 1 FROM message WHERE session = ? LIMIT 1"
         ids = tuple(one for one in page.session_ids if db.execute(query, (self.key(one),)).fetchone())
         return SessionPage(ids, page.cursor)
+
+
+@fault("lists_a_hundred", caught_by="SES-005")
+class ListsAHundred(Reference):
+    """Gives a hundred sessions where more are asked for, and says that there are no more."""
+
+    def listed(self, db: sqlite3.Connection, prefix: str, cursor: str | None, limit: int) -> SessionPage:
+        page = super().listed(db, prefix, cursor, min(limit, 100))
+        return SessionPage(page.session_ids, None) if limit > 100 else page
+
+
+@fault("cursor_of_a_deleted_session", caught_by="SES-006")
+class CursorOfADeleted(Reference):
+    """Refuses a cursor whose session is not there any more."""
+
+    def listed(self, db: sqlite3.Connection, prefix: str, cursor: str | None, limit: int) -> SessionPage:
+        if cursor is not None and self.find(db, self.key(cursor)) is None:
+            raise StorageError("the cursor is unknown")
+        return super().listed(db, prefix, cursor, limit)
 
 
 @fault("redelivered_after_waiting", caught_by="FOL-001")
@@ -107,3 +126,11 @@ class GivesUp(Reference):
         super().watch(session_id, version, Deadline(min(0.05, deadline.remaining())))
         if self.info(session_id, deadline).version <= version and deadline.remaining() > 1:
             raise DeadlineExceeded("nothing came within 50 ms")
+
+
+@fault("watch_outlasts_its_deadline", caught_by="WAT-002")
+class WatchOutlasts(Reference):
+    """Waits for news by a time of its own."""
+
+    def watch(self, session_id: str, version: int, deadline: Deadline) -> None:
+        super().watch(session_id, version, Deadline(deadline.remaining() + 3))

@@ -7,8 +7,8 @@ from backscroll.backend import Durability, Limits, declare
 from backscroll.hookspecs import BackendInfo, ServerSpec, hookimpl
 
 LIMITS: Final = Limits(
-    max_message_bytes=8 << 20,
-    max_turn_bytes=8 << 20,
+    max_message_bytes=1 << 20,
+    max_turn_bytes=2 << 20,
     max_turn_messages=10_000,
     durability=Durability.PROCESS,
 )

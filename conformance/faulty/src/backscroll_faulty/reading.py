@@ -13,7 +13,7 @@ from backscroll_faulty.fault import fault
 from backscroll_faulty.reference import Reference
 
 
-@fault("stale_reads", caught_by="APP-003 CON-006", also="CON-009 STA-001 STA-002")
+@fault("stale_reads", caught_by="APP-003 CON-006", also="STA-001 STA-002")
 class Stale(Reference):
     """Answers reads from a cache for half a second, which only its own writes refresh."""
 
@@ -83,7 +83,7 @@ class NewestBeforeCut(Reference):
         return [row for row in everything if row.seq < window.before]
 
 
-@fault("nine_hundred_at_most", caught_by="APP-004 RDG-003 RDG-005", also="TTL-004")
+@fault("nine_hundred_at_most", caught_by="RDG-003 RDG-005", also="TTL-004 APP-004 REM-004")
 class NineHundredAtMost(Reference):
     """Gives nine hundred rows at the most, and says that there are no more."""
 
@@ -92,7 +92,7 @@ class NineHundredAtMost(Reference):
         return Page(page.rows[:900], None) if len(page.rows) > 900 else page
 
 
-@fault("skips_at_page_end", caught_by="RDG-003 RDG-005", also="TTL-004 MEA-002")
+@fault("skips_at_page_end", caught_by="RDG-003 RDG-005", also="TTL-004")
 class SkipsAtPageEnd(Reference):
     """Goes on one message too far behind a page of a thousand."""
 
@@ -102,7 +102,7 @@ class SkipsAtPageEnd(Reference):
         return page if page.resume is None or len(page.rows) < 1_000 else Page(page.rows, page.resume + step)
 
 
-@fault("repeats_at_page_end", caught_by="RDG-003 RDG-005", also="TTL-004 MEA-002")
+@fault("repeats_at_page_end", caught_by="RDG-003 RDG-005", also="TTL-004 REM-004")
 class RepeatsAtPageEnd(Reference):
     """Begins with the last message of the page before, where that had a thousand."""
 
@@ -112,7 +112,7 @@ class RepeatsAtPageEnd(Reference):
         return page if page.resume is None or len(page.rows) < 1_000 else Page(page.rows, page.resume + step)
 
 
-@fault("nineteen_of_twenty", caught_by="RDG-003 RDG-004 CON-006", also="CON-004 CON-009 STA-001 STA-002")
+@fault("nineteen_of_twenty", caught_by="RDG-003 RDG-004 CON-006", also="STA-001 STA-002")
 class NineteenOfTwenty(Reference):
     """Keeps the newest messages at hand, one less than the twenty that are asked for most."""
 
@@ -131,7 +131,7 @@ class EmptyIsTheEnd(Reference):
         return page if page.rows else Page([], None)
 
 
-@fault("endless_pages", caught_by="RDG-006", also="MEA-002")
+@fault("endless_pages", caught_by="RDG-006")
 class EndlessPages(Reference):
     """Fills a page up to its limit, however large the messages are."""
 
@@ -167,7 +167,7 @@ def _is_damaged(row: Row) -> bool:
     return not row.body.startswith(b'{"v":1,')
 
 
-@fault("unreadable_ends_the_page", caught_by="UNR-001 UNR-002 APP-007")
+@fault("unreadable_ends_the_page", caught_by="UNR-001 UNR-002 APP-007", also="STA-001 STA-002")
 class EndsThePage(Reference):
     """Ends a read at a damaged record."""
 
@@ -177,7 +177,7 @@ class EndsThePage(Reference):
         return page if place is None else Page(page.rows[:place], None)
 
 
-@fault("unreadable_left_out", caught_by="UNR-001 UNR-002 APP-007")
+@fault("unreadable_left_out", caught_by="UNR-001 UNR-002 APP-007", also="STA-001 STA-002")
 class LeftOut(Reference):
     """Leaves damaged records out."""
 

@@ -4,10 +4,16 @@ import time
 
 from backscroll.backend import Capability
 from backscroll_conformance.clauses import clause
-from backscroll_conformance.expect import equal, true
-from backscroll_conformance.subject import Subject, messages, numbered
+from backscroll_conformance.expect import equal, fail, true
+from backscroll_conformance.subject import NotApplicable, Subject, messages, numbered
 
 DISCARD, REMOVE, DELETE = Capability.DISCARD, Capability.REMOVE, Capability.DELETE
+
+LONG = 2_500
+"""How many messages a session has that is more than a statement, a page or a batch takes."""
+
+PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0)
+"""How long a clock that counts whole seconds is given to move on, in seconds; fewer turns than a session knows."""
 
 
 @clause("DSC-001", DISCARD)
@@ -61,6 +67,21 @@ async def never_back(s: Subject) -> None:
         await s.backend.discard(session_id, bound, s.deadline())
         equal(await s.texts(session_id), numbered(4)[3:], f"the texts after discard(before={bound}) of {seqs}")
     true((await s.store.info(session_id)).first_seq <= seqs[3], "first_seq lies above the first message")
+
+
+@clause("DSC-005", DISCARD)
+async def long_session(s: Subject) -> None:
+    """Clearing and discarding MUST take every message below the bound, however many there are."""
+    session_id = s.session()
+    seqs = await s.fill(session_id, numbered(LONG))
+    await s.store.discard(session_id, before=seqs[1_900])
+    left = [record.seq for record in await s.everything(session_id)]
+    true(left == seqs[1_900:], f"discarding 1,900 of {LONG:,} messages left {len(left):,}")
+    await s.fill(session_id, numbered(1_900, "more"))
+    await s.store.clear(session_id)
+    equal(len(await s.everything(session_id)), 0, f"how many messages clearing leaves of {LONG:,}")
+    await s.store.append(session_id, messages("new"))
+    equal(await s.texts(session_id), ["new"], "the texts after clear and an append")
 
 
 @clause("SEQ-002", DISCARD)
@@ -124,6 +145,18 @@ async def expired_before(s: Subject) -> None:
     equal(await s.store.remove(session_id, [gone, there]), (there,), "what remove dropped")
 
 
+@clause("REM-004", REMOVE)
+async def remove_many(s: Subject) -> None:
+    """Removing MUST drop and answer all the messages named, however many there are."""
+    session_id = s.session()
+    seqs = await s.fill(session_id, numbered(LONG))
+    gone, left = seqs[::2], seqs[1::2]
+    answer = await s.store.remove(session_id, gone)
+    true(answer == tuple(gone), f"remove of {len(gone):,} messages answered {len(answer):,} seqs, or others")
+    found = [record.seq for record in await s.everything(session_id)]
+    true(found == left, f"removing {len(gone):,} of {LONG:,} messages left {len(found):,}, or others")
+
+
 @clause("DEL-001", DELETE)
 async def delete(s: Subject) -> None:
     """A deleted session MUST have no messages and version 0, and not be listed."""
@@ -177,6 +210,20 @@ async def neighbours(s: Subject) -> None:
         )
 
 
+@clause("DEL-005", DELETE)
+async def nothing_back(s: Subject) -> None:
+    """A long session that is deleted and begun anew MUST have none of its old messages."""
+    session_id = s.session()
+    await s.fill(session_id, numbered(LONG))
+    await s.store.delete(session_id)
+    equal(await s.store.version(session_id), 0, "the version")
+    equal(len(await s.everything(session_id)), 0, f"how many messages deleting leaves of {LONG:,}")
+    await s.store.append(session_id, messages("new"))
+    equal(await s.texts(session_id), ["new"], "the texts of the session that was begun anew")
+    if s.capabilities[Capability.COUNT]:
+        equal(await s.store.count(session_id), 1, "its count")
+
+
 @clause("INF-001")
 async def info(s: Subject) -> None:
     """The info of a session MUST say its id, its version, and a seq before which no message lies."""
@@ -213,3 +260,31 @@ async def count(s: Subject) -> None:
         equal(await s.store.count(session_id), 0, "the count after clear")
         await s.store.append(session_id, messages("a"))
         equal(await s.store.count(session_id), 1, "the count after clear and an append")
+
+
+@clause("INF-003", Capability.COUNT)
+async def count_many(s: Subject) -> None:
+    """The count MUST be right however long the session is."""
+    session_id = s.session()
+    for total in (LONG // 2, LONG):
+        await s.fill(session_id, numbered(LONG // 2))
+        equal(await s.store.count(session_id), total, "the count")
+
+
+@clause("INF-004")
+async def updated_at(s: Subject) -> None:
+    """Where the info of a session says when it was last appended to, that MUST have a time zone and move on."""
+    session_id = s.session()
+    await s.store.append(session_id, messages("first"))
+    first = (await s.store.info(session_id)).updated_at
+    if first is None:
+        raise NotApplicable("the info of a session does not say when it was last appended to")
+    true(first.tzinfo is not None, f"updated_at has no time zone: {first!r}")
+    for seconds in PAUSES:
+        await s.pause(seconds)
+        await s.store.append(session_id, messages("later"))
+        later = (await s.store.info(session_id)).updated_at
+        true(later is not None and later >= first, f"updated_at went from {first} to {later}")
+        if later != first:
+            return
+    fail(f"updated_at stayed at {first} for {sum(PAUSES):.1f} s, in which {len(PAUSES)} turns were appended")

@@ -35,25 +35,24 @@ async def special(s: Subject) -> None:
 @clause("IDS-003")
 async def longest(s: Subject) -> None:
     """A session id of 512 bytes of UTF-8 MUST be kept whole."""
-    start = s.session()
-    rest = 512 - len(start.encode())
+    rest = 512 - len(f"{s.token}.")
     tails = ["x" * (rest - 1) + last for last in "ab"] + ["\u20ac" * (rest // 3) + "z" * (rest % 3)]
-    ids = [start + tail for tail in tails]
+    ids = s.sessions(tails)
+    equal({len(session_id.encode()) for session_id in ids}, {512}, "how many bytes the ids have")
     for session_id in ids:
         await s.store.append(session_id, messages(session_id[-3:]))
     for session_id in ids:
-        equal(
-            await s.texts(session_id),
-            [session_id[-3:]],
-            f"the messages of a session whose id ends in {session_id[-3:]!r}",
-        )
-        await s.store.clear(session_id)
+        end = session_id[-3:]
+        equal(await s.texts(session_id), [end], f"the messages of a session whose id ends in {end!r}")
 
 
 async def _kept_apart(s: Subject, parts: tuple[str, ...]) -> None:
-    ids = s.sessions(parts)
-    for session_id, part in zip(ids, parts, strict=True):
-        await s.store.append(session_id, messages(f"of {part!r}"))
-    for session_id, part in zip(ids, parts, strict=True):
-        equal(await s.texts(session_id), [f"of {part!r}"], f"the messages of a session whose id ends in {part!r}")
+    behind, in_front = s.sessions(parts), s.sessions(parts, in_front=True)
+    told = [f"ends in {part!r}" for part in parts] + [f"begins with {part!r}" for part in parts]
+    ids = list(zip([*behind, *in_front], told, strict=True))
+    for session_id, what in ids:
+        await s.store.append(session_id, messages(f"of the one that {what}"))
+    for session_id, what in ids:
+        expected = [f"of the one that {what}"]
+        equal(await s.texts(session_id), expected, f"the messages of a session whose id {what}")
         equal((await s.store.info(session_id)).session_id, session_id, "the session_id of its info")

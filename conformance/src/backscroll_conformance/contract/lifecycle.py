@@ -1,19 +1,26 @@
 """The life of a store: opening, threads, loops, forks, what it holds."""
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from backscroll import Store
+from backscroll.backend import Capability
+from backscroll.errors import Unavailable
 from backscroll_conformance.clauses import Form, clause
+from backscroll_conformance.contract.calls import calls
 from backscroll_conformance.expect import equal, fail, true
 from backscroll_conformance.subject import NotRun, Subject, in_threads, messages, numbered
 
 DESCRIPTORS: Final = Path("/proc/self/fd")
+
+CANCELLED: Final = 25
+"""How many calls of each operation are cancelled: more than a pool has connections."""
 
 
 @clause("LIF-001")
@@ -96,13 +103,7 @@ async def free_loop(s: Subject) -> None:
     spinning = asyncio.create_task(spin())
     try:
         await s.store.append(session_id, messages("first"))
-        calls: dict[str, Callable[[], Awaitable[object]]] = {
-            "append": lambda: s.backend.append(session_id, s.turn("a"), s.deadline()),
-            "read": lambda: s.backend.read(session_id, s.window(), s.deadline()),
-            "info": lambda: s.backend.info(session_id, s.deadline()),
-            "ping": lambda: s.backend.ping(s.deadline()),
-        }
-        for operation, call in calls.items():
+        for operation, call in calls(s, session_id, 10.0).items():
             blocked = 0
             for _ in range(5):
                 await asyncio.sleep(0)
@@ -110,6 +111,15 @@ async def free_loop(s: Subject) -> None:
                 await call()
                 blocked += turns == before
             true(blocked < 5, f"a{operation} held the event loop from its beginning to its end")
+        if s.capabilities[Capability.WATCH]:
+            version = await s.store.version(session_id)
+            before = turns
+            began = time.monotonic()
+            with contextlib.suppress(Unavailable):
+                await s.backend.watch(session_id, version, s.deadline(0.2))
+            # One that does not wait at all may return at once.
+            is_free = turns > before or time.monotonic() - began < 0.1
+            true(is_free, "awatch held the event loop from its beginning to its end")
     finally:
         spinning.cancel()
 
@@ -135,17 +145,50 @@ async def cancelled(s: Subject) -> None:
     equal(await s.texts(session_id), expected, "the texts, after each cancelled append was repeated")
 
 
-@clause("LIF-004", forms=(Form.SYNC,))
+@clause("LIF-010", forms=(Form.ASYNC,))
+async def cancelled_reads(s: Subject) -> None:
+    """A cancelled read MUST leave the store usable."""
+    session_id = s.session()
+    await s.store.append(session_id, messages("first"))
+    reads: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
+        "last": lambda: s.store.last(session_id),
+        "info": lambda: s.store.info(session_id),
+        "ping": s.store.ping,
+    }
+    if s.capabilities[Capability.COUNT]:
+        reads["count"] = lambda: s.store.count(session_id)
+    if s.capabilities[Capability.SESSIONS]:
+        reads["sessions"] = lambda: s.store.sessions(prefix=session_id)
+    for name, read in reads.items():
+        expected = await read()
+        for number in range(CANCELLED):
+            task = asyncio.create_task(read())
+            for _ in range(number % 5):
+                await asyncio.sleep(0)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        equal(await read(), expected, f"the answer to {name} after {CANCELLED} of it were cancelled")
+    equal(await s.texts(session_id), ["first"], "the texts")
+
+
+@clause("LIF-004")
 async def fork(s: Subject) -> None:
     """A store MUST survive a fork, in the child and in the parent."""
     if not hasattr(os, "fork"):
         raise NotRun("this system has no fork")
     session_id = s.session()
-    await s.store.append(session_id, messages("before"))
-    store: Store = s.store.target
-    child = _forked(lambda: store.append(session_id, messages("in the child")))
-    equal(_ended(child), 0, "how the child of a fork ended, after it appended")
-    await s.store.append(session_id, messages("after"))
+    twin, _ = s.open(timeout=5.0)
+    await twin.append(session_id, messages("before"))
+    store: Store = twin.target
+
+    def append() -> object:
+        if s.form is Form.SYNC:
+            return store.append(session_id, messages("in the child"))
+        return asyncio.run(store.aappend(session_id, messages("in the child")))
+
+    equal(_ended(_forked(append)), 0, "how the child of a fork ended, after it appended")
+    await twin.append(session_id, messages("after"))
     equal(await s.texts(session_id), ["before", "in the child", "after"], "the texts")
 
 

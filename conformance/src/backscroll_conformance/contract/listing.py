@@ -1,16 +1,24 @@
 """Listing the sessions, and following one."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from typing import Any
 
 from backscroll.backend import Capability
+from backscroll.errors import Unavailable
 from backscroll_conformance.clauses import Form, clause
 from backscroll_conformance.expect import Broken, equal, true
-from backscroll_conformance.subject import Subject, messages, numbered
+from backscroll_conformance.subject import AT_ONCE, Subject, messages, numbered
 
 SESSIONS = Capability.SESSIONS
+
+MANY = 1_050
+"""How many sessions are more than most servers give at once."""
+
+PATIENCE = 3.0
+"""For how many seconds sessions are made; a slow server is tried with fewer."""
 
 
 @clause("SES-001", SESSIONS)
@@ -97,6 +105,42 @@ async def until_deleted(s: Subject) -> None:
     equal(await _listed(s, session_id, 10), [session_id], "the sessions, after it was cleared")
 
 
+@clause("SES-005", SESSIONS)
+async def many(s: Subject) -> None:
+    """Listing MUST give all sessions, also where there are more of them than a page may hold."""
+    ids = s.sessions(f"{number:04}" for number in range(MANY))
+    end = time.monotonic() + PATIENCE
+    there: list[str] = []
+    while len(there) < MANY and time.monotonic() < end:
+        some = ids[len(there) : len(there) + AT_ONCE]
+        await s.for_each(some, "append", messages("a"))
+        there += some
+    s.figures["sessions"] = len(there)
+    for limit in (1_000, 2 * MANY):
+        found = await _listed(s, s.token, limit)
+        what = f"{len(there):,} sessions by pages of {limit:,} gave {len(found):,}, {len(set(found)):,} different ones"
+        true(sorted(found) == there, what)
+
+
+@clause("SES-006", SESSIONS, Capability.DELETE)
+async def beyond_deleted(s: Subject) -> None:
+    """A listing MUST go on behind a page whose sessions were deleted since."""
+    ids = s.sessions(f"{number:02}" for number in range(7))
+    await s.for_each(ids, "append", messages("a"))
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = await s.store.sessions(prefix=s.token, cursor=cursor, limit=2)
+        for session_id in page:
+            found.append(session_id)
+            await s.store.delete(session_id)
+        cursor = page.cursor
+        if cursor is None:
+            break
+        true(len(found) <= len(ids), "the pages of the list do not end")
+    equal(sorted(found), ids, "the sessions, each deleted before the next page was asked for")
+
+
 @clause("FOL-001")
 async def follow(s: Subject) -> None:
     """Following MUST give what is there and then what comes, each message once and in order, until the store closes."""
@@ -129,11 +173,26 @@ async def watch(s: Subject) -> None:
     appended.daemon = True
     appended.start()
     began = time.monotonic()
-    await s.backend.watch(session_id, version, s.deadline(20))
+    try:
+        await s.backend.watch(session_id, version, s.deadline(20))
+    finally:
+        appended.join()
     waited = time.monotonic() - began
     true(waited < 10, f"watch returned {waited:.1f} s after it began, though a turn came after 0.1 s")
-    appended.join()
     equal(await s.texts(session_id), ["a", "b"], "the texts")
+
+
+@clause("WAT-002", Capability.WATCH)
+async def watch_in_vain(s: Subject) -> None:
+    """Watching MUST end by its deadline where no turn comes."""
+    session_id = s.session()
+    version = (await s.store.append(session_id, messages("a"))).version
+    for seconds in (0.1, 0.3):
+        began = time.monotonic()
+        with contextlib.suppress(Unavailable):
+            await s.backend.watch(session_id, version, s.deadline(seconds))
+        waited = time.monotonic() - began
+        true(waited < seconds + 2, f"watch with a deadline of {seconds} s and no news ended after {waited:.1f} s")
 
 
 async def _listed(s: Subject, prefix: str, limit: int) -> list[str]:

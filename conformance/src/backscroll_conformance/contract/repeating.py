@@ -10,10 +10,13 @@ from backscroll.backend import Capability, Turn
 from backscroll.errors import TurnIdReused, WindowExceeded
 from backscroll_conformance.clauses import clause
 from backscroll_conformance.expect import equal, fail, raises, true
-from backscroll_conformance.subject import Subject, Twin, messages
+from backscroll_conformance.subject import Subject, Twin, messages, numbered
 
-LARGEST_WINDOW: Final = 64
+LARGEST_WINDOW: Final = 400
 """A window that is declared larger is tried as far as this."""
+
+LONG_TURN: Final = 10
+"""How many messages the turns of a window have, which is counted in turns."""
 
 
 @clause("DUP-001")
@@ -34,10 +37,12 @@ async def within_the_window(s: Subject) -> None:
     session_id = s.session()
     first = await s.store.append(session_id, messages("a", "b"), turn_id="own")
     others = _window(s) - 1
+    length = min(LONG_TURN, s.limits.max_turn_messages)
     for number in range(others):
-        await s.store.append(session_id, messages(f"other {number}"), turn_id=f"other {number}")
+        texts = numbered(length, f"other {number} message")
+        await s.store.append(session_id, messages(*texts), turn_id=f"other {number}")
     await _is_duplicate(s, session_id, first)
-    equal(len(await s.everything(session_id)), 2 + others, "how many messages there are")
+    equal(len(await s.everything(session_id)), 2 + others * length, "how many messages there are")
 
 
 @clause("DUP-003", Capability.DISCARD)
@@ -186,4 +191,5 @@ async def _is_duplicate(s: Subject, session_id: str, first: Appended, store: Twi
 
 
 def _window(s: Subject) -> int:
+    s.figures["dedupe_turns_tried"] = min(s.limits.dedupe_turns, LARGEST_WINDOW)
     return min(s.limits.dedupe_turns, LARGEST_WINDOW)
