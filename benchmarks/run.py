@@ -1,4 +1,4 @@
-"""Measure the SQLite backend against hand-written code; writes the figures as JSON and as a table.
+"""Measure a backend against hand-written code and its peers; writes the figures as JSON and as a table.
 
 Ratios are medians over rounds in which both sides take turns in one process, so that a noisy machine
 disturbs both. Times by themselves say more about the machine than about the code.
@@ -8,38 +8,41 @@ import argparse
 import json
 import os
 import platform
-import sqlite3
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
-from measures import MEASURES, Row
+from rows import Row
 
 import backscroll
 
 
 def main() -> None:
-    """Run the measures that are named, or all."""
+    """Run the measures of a backend that are named, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="the folder for the results")
     parser.add_argument("--rounds", type=int, default=21, help="how often both sides take turns")
-    parser.add_argument("measures", nargs="*", help=f"of {', '.join(MEASURES)}; all by default")
+    parser.add_argument("backend", nargs="?", default="sqlite", help="the backend; there is a module of_… for each")
+    parser.add_argument("measures", nargs="*", help="all by default")
     arguments = parser.parse_args()
-    unknown = set(arguments.measures) - set(MEASURES)
-    if unknown:
-        parser.error(f"there is no measure {', '.join(unknown)}; there are {', '.join(MEASURES)}")
+    if not Path(__file__).with_name(f"of_{arguments.backend}.py").exists():
+        parser.error(f"nothing measures {arguments.backend}")
+    module = import_module(f"of_{arguments.backend}")
+    if unknown := set(arguments.measures) - set(module.MEASURES):
+        parser.error(f"there is no measure {', '.join(unknown)}; there are {', '.join(module.MEASURES)}")
     rows: list[Row] = []
-    for name in arguments.measures or MEASURES:
+    for name in arguments.measures or sorted(set(module.MEASURES) - module.ONLY_WHEN_NAMED):
         print(f"{name} …", file=sys.stderr)
         with tempfile.TemporaryDirectory() as folder:
-            rows += MEASURES[name](Path(folder), arguments.rounds)
+            rows += module.MEASURES[name](Path(folder), arguments.rounds)
     text = table(rows)
     print(text)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "sqlite.md").write_text(text + "\n", encoding="utf-8")
-    report = {"machine": machine(), "rows": [row._asdict() | {"verdict": row.verdict} for row in rows]}
-    (arguments.out / "sqlite.json").write_text(
-        json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    (arguments.out / f"{arguments.backend}.md").write_text(text + "\n", encoding="utf-8")
+    found = {"machine": machine(module.version()), "rows": [row._asdict() | {"verdict": row.verdict} for row in rows]}
+    (arguments.out / f"{arguments.backend}.json").write_text(
+        json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
 
 
@@ -52,12 +55,12 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def machine() -> dict[str, str | int | None]:
+def machine(measured: str) -> dict[str, str | int | None]:
     """What the figures were measured with."""
     return {
         "backscroll": backscroll.__version__,
         "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
+        "measured": measured,
         "system": platform.platform(),
         "processors": os.cpu_count(),
     }

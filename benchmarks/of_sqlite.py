@@ -1,4 +1,4 @@
-"""The measures: each returns rows of (what, value, unit, target), peers interleaved in one run, medians."""
+"""The measures of SQLite: each gives rows, hand-written code interleaved in the same run, medians."""
 
 import json
 import multiprocessing
@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -14,9 +15,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from handwritten import Handwritten
+from rows import SESSION, TURN, Row, interleaved, microseconds
 
 import backscroll
 from backscroll.backend import Appended, Health
@@ -25,52 +27,6 @@ from backscroll.sqlite.options import SQLiteOptions
 from backscroll.sqlite.plugin import backscroll_backends
 from backscroll.store import Store
 from backscroll.url import URL
-
-TURN = [{"role": "user", "content": "x" * 400}, {"role": "assistant", "content": "y" * 400}]
-SESSION = "chat"
-
-
-class Row(NamedTuple):
-    """One figure, and what it ought to be."""
-
-    what: str
-    value: float
-    unit: str
-    relation: str = ""
-    target: float | None = None
-
-    @property
-    def verdict(self) -> str:
-        """Whether the target is met, and by how much it is missed."""
-        if self.target is None:
-            return ""
-        if self.value <= self.target if self.relation == "<=" else self.value >= self.target:
-            return "met"
-        return f"missed by {abs(self.value - self.target):.3g}"
-
-
-def microseconds(act: Callable[[], Any], times: int) -> float:
-    """How long one call takes, on average over some."""
-    started = time.perf_counter()
-    for _ in range(times):
-        act()
-    return (time.perf_counter() - started) / times * 1e6
-
-
-def interleaved(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> tuple[float, float, float]:
-    """The medians of both, and of their ratio round by round; who begins changes from round to round."""
-    pairs = []
-    for number in range(rounds):
-        if number % 2:
-            b, a = theirs(), ours()
-        else:
-            a, b = ours(), theirs()
-        pairs.append((a, b))
-    return (
-        statistics.median(a for a, _ in pairs),
-        statistics.median(b for _, b in pairs),
-        statistics.median(a / b for a, b in pairs),
-    )
 
 
 def appends(folder: Path, rounds: int) -> Iterator[Row]:
@@ -303,3 +259,9 @@ def _append_for_ever(path: Path, number: int, sender: Any) -> None:
 
 
 MEASURES = {measure.__name__: measure for measure in (appends, reads, imports, contention, kills)}
+ONLY_WHEN_NAMED: set[str] = set()
+
+
+def version() -> str:
+    """What was measured."""
+    return f"SQLite {sqlite3.sqlite_version}"
