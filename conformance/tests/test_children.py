@@ -20,11 +20,12 @@ from backscroll_conformance.target import Target
 SECRET = "correct-horse-battery-staple"
 
 PARENT = """
-import json, sys
+import json, signal, sys
 from backscroll_conformance import children
 from backscroll_conformance.catalogue import BY_ID
 from backscroll_conformance.target import Target
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script it is ignored
 given = json.loads(sys.argv[1])
 target = Target(backend=given["backend"], url=given["url"])
 children.run(target, [BY_ID[name] for name in given["clauses"]], 1, "short", lambda outcome: None)
@@ -91,6 +92,6 @@ def test_a_run_that_is_ended_leaves_no_process_and_no_folder(
         eventually(lambda: any(temporary.glob("backscroll-*/backscroll-*/*")))
         assert len(those_in(here)) >= 2  # the parent and its child
         (os.killpg if how == "SIGINT" else os.kill)(parent.pid, signal.Signals[how])
-        parent.wait()
+        parent.wait(60)
     eventually(lambda: not those_in(here))
     eventually(lambda: not any(temporary.iterdir()))

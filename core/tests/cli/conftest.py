@@ -4,6 +4,7 @@ import io
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -69,6 +70,14 @@ def process() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     for one in started:
         one.kill()
         one.communicate()
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes can be interrupted, also where those of the tests ignore it, as in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -271,6 +271,7 @@ def test_broken_pipe_ends_quietly(process: Process, store: backscroll.Store, url
     assert shown.stderr.read() == b""
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_ends_quietly(process: Process, next_line: Any, store: backscroll.Store, url: str) -> None:
     """Ctrl-C while following ends the command with 130 and without a word."""
     store.append("session", {"role": "user", "content": "hi"})
