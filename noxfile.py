@@ -58,6 +58,9 @@ OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
 FAULTY = "conformance/faulty"
 """The backends by which the conformance suite is itself tested; never published, so no member."""
 
+ON_ALL_PROCESSORS = ("-n", "auto", "--dist", "worksteal")
+"""For pytest: some tests take minutes, and none waits for them behind another that could take it over."""
+
 SERVERS_REQUIRED = os.environ.get("BACKSCROLL_SERVERS") == "required"
 UNRUN = ROOT / ".nox" / "unrun.txt"
 """What the conformance suite leaves behind of the servers that it could not start."""
@@ -133,7 +136,7 @@ def faulty(session: nox.Session) -> None:
     faulty_needs = parsed(nox.project.load_toml(f"{FAULTY}/pyproject.toml")["project"]["dependencies"])
     needs = with_needed(member, [*all_requirements(member), *faulty_needs])
     session.install(*test_group(session, member), *editable(needs), "-e", f"./{FAULTY}")
-    session.run("python", "-m", "pytest", "-n", "auto", f"{FAULTY}/tests", *session.posargs)
+    session.run("python", "-m", "pytest", *ON_ALL_PROCESSORS, f"{FAULTY}/tests", *session.posargs)
 
 
 @nox.session(venv_backend="uv")
@@ -266,7 +269,7 @@ def run_tests(session: nox.Session, member: Member, *options: str) -> None:
     """Run a member's tests on all processors; pytest fails where it finds none."""
     folder = f"{member.folder}/tests"
     helpers = f"pythonpath={folder}"  # what tests share lies beside them
-    session.run("python", "-m", "pytest", "-n", "auto", "-o", helpers, *options, folder, *session.posargs)
+    session.run("python", "-m", "pytest", *ON_ALL_PROCESSORS, "-o", helpers, *options, folder, *session.posargs)
 
 
 def build(session: nox.Session, member: Member, folder: Path) -> Path:

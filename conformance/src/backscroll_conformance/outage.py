@@ -216,6 +216,7 @@ def _started(s: Subject, ports: Sequence[int] = (), published: Sequence[int] = (
         yield server
     finally:
         server.remove()
+        s.forget_sessions()
 
 
 @asynccontextmanager

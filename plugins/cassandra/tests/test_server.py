@@ -234,7 +234,7 @@ def test_a_node_that_does_not_know_all_tables_yet_is_waited_for(
     with ThreadPoolExecutor() as pool:
         appended = pool.submit(store.append, session_id, message("waited for"))
         with pytest.raises(Unavailable, match="does not know all the tables"):
-            opened(prefix="late_", timeout=1).append(session_id, message("given up"))
+            opened(prefix="late_", timeout=8).append(session_id, message("given up"))
         ask(made)
         appended.result()
     assert texts(store, session_id) == ["waited for"]
