@@ -1,0 +1,118 @@
+"""`ChatMessageHistory`, LangChain's chat history on any store."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, get_buffer_string
+
+from backscroll import Record, Store, Unreadable
+from backscroll.errors import UnreadableMessage
+from backscroll_langchain.messages import from_langchain_all, to_langchain
+
+if TYPE_CHECKING:
+    Base = object
+else:
+    try:
+        from langchain_core.chat_history import BaseChatMessageHistory as Base
+    except ImportError:  # langchain-core 2 has it no more, and whoever calls these methods does not ask for it
+        Base = object
+
+
+class ChatMessageHistory(Base):
+    """One session of a store, as LangChain sees it; constructing it does no I/O.
+
+    It has all of LangChain's ``BaseChatMessageHistory``, of which it is a subclass as long as there is one. The store
+    serves any number of sessions and is not closed with them.
+
+    Args:
+        store: Where the messages are.
+        session_id: The session.
+        window: How many of the newest messages `messages` reads; None for all.
+
+    Raises:
+        ValueError: A window below 1.
+
+    Example:
+        >>> import backscroll
+        >>> with backscroll.open("sqlite://") as store:
+        ...     history = ChatMessageHistory(store, "greeting")
+        ...     history.add_user_message("hi!")
+        ...     history.add_ai_message("what's up?")
+        ...     print(history)
+        Human: hi!
+        AI: what's up?
+    """
+
+    def __init__(self, store: Store, session_id: str, *, window: int | None = None) -> None:
+        if window is not None and window < 1:
+            raise ValueError(f"window is how many messages are read, at least 1, not {window}")
+        self.store = store
+        self.session_id = session_id
+        self.window = window
+
+    def __repr__(self) -> str:
+        return f"<ChatMessageHistory of {self.session_id!r} in {self.store!r}>"
+
+    def __str__(self) -> str:
+        return get_buffer_string(self.messages)
+
+    @property
+    def messages(self) -> list[BaseMessage]:
+        """The messages, in order: all, or the newest ones of the window.
+
+        Raises:
+            UnreadableMessage: One is damaged; ``store.read`` returns the others.
+        """
+        if self.window is None:
+            return _messages(self.store.iterate(self.session_id))
+        return _messages(self.store.last(self.session_id, self.window))
+
+    async def aget_messages(self) -> list[BaseMessage]:
+        """Async twin of `messages`."""
+        if self.window is None:
+            return _messages([record async for record in self.store.aiterate(self.session_id)])
+        return _messages(await self.store.alast(self.session_id, self.window))
+
+    def add_messages(self, messages: Sequence[BaseMessage]) -> None:
+        """Add the messages of a turn: all of them, contiguous and in order, or none.
+
+        Raises:
+            InvalidMessage: One cannot be stored exactly; nothing was sent.
+        """
+        if messages:
+            self.store.append(self.session_id, from_langchain_all(messages))
+
+    async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
+        """Async twin of `add_messages`."""
+        if messages:
+            await self.store.aappend(self.session_id, from_langchain_all(messages))
+
+    def add_message(self, message: BaseMessage) -> None:
+        """Add one message, as a turn of its own."""
+        self.add_messages([message])
+
+    def add_user_message(self, message: HumanMessage | str) -> None:
+        """Add what the user said, as a turn of its own."""
+        self.add_message(HumanMessage(message) if isinstance(message, str) else message)
+
+    def add_ai_message(self, message: AIMessage | str) -> None:
+        """Add what the model said, as a turn of its own."""
+        self.add_message(AIMessage(message) if isinstance(message, str) else message)
+
+    def clear(self) -> None:
+        """Drop all messages that are there now."""
+        self.store.clear(self.session_id)
+
+    async def aclear(self) -> None:
+        """Async twin of `clear`."""
+        await self.store.aclear(self.session_id)
+
+
+def _messages(records: Iterable[Record | Unreadable]) -> list[BaseMessage]:
+    return [to_langchain(_readable(record).message) for record in records]
+
+
+def _readable(record: Record | Unreadable) -> Any:
+    if isinstance(record, Unreadable):
+        raise UnreadableMessage(record.seq, record.reason)
+    return record

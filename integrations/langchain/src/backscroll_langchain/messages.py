@@ -1,0 +1,215 @@
+"""LangChain's messages as ours, and back: every type comes back equal, or is refused before it is stored.
+
+What our fields carry stands there, in OpenAI's format, so that whatever else reads the session understands it. What is
+left, stands under ``extra["langchain"]``, and only where it differs from what LangChain itself would assume.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    ChatMessageChunk,
+    FunctionMessage,
+    FunctionMessageChunk,
+    HumanMessage,
+    HumanMessageChunk,
+    RemoveMessage,
+    SystemMessage,
+    SystemMessageChunk,
+    ToolMessage,
+    ToolMessageChunk,
+)
+
+from backscroll import Message
+from backscroll.errors import InvalidMessage
+from backscroll.exact import exact
+from backscroll.message import FOREIGN, ROLES
+
+KEY: Final = "langchain"
+"""The key in `Message.extra` for what only LangChain has."""
+
+DEVELOPER: Final = {"__openai_role__": "developer"}
+"""How LangChain marks a system message that a developer wrote."""
+
+_ROLES: Final[dict[type[BaseMessage], str]] = {
+    HumanMessage: "user",
+    AIMessage: "assistant",
+    SystemMessage: "system",
+    ToolMessage: "tool",
+    ChatMessage: "user",
+    FunctionMessage: "tool",
+    RemoveMessage: "system",
+    HumanMessageChunk: "user",
+    AIMessageChunk: "assistant",
+    SystemMessageChunk: "system",
+    ToolMessageChunk: "tool",
+    ChatMessageChunk: "user",
+    FunctionMessageChunk: "tool",
+}
+"""The role as which each type is stored."""
+
+_DEFAULTS: Final[dict[type[BaseMessage], dict[str, Any]]] = {
+    cls: {
+        name: field.get_default(call_default_factory=True)
+        for name, field in cls.model_fields.items()
+        if not field.is_required()
+    }
+    for cls in _ROLES
+}
+"""What each type assumes of the fields that it is not given."""
+
+_FIELDS: Final = {cls: frozenset(cls.model_fields) for cls in _ROLES}
+"""The names of the fields of each type; LangChain's messages take others beside them."""
+
+_TYPES: Final = {str(_DEFAULTS[cls]["type"]): cls for cls in _ROLES}
+"""The types by the name that LangChain gives them."""
+
+_PLAIN: Final[dict[str, type[BaseMessage]]] = {
+    "user": HumanMessage,
+    "assistant": AIMessage,
+    "system": SystemMessage,
+    "developer": SystemMessage,
+    "tool": ToolMessage,
+}
+"""The type that a role stands for where nothing else is said."""
+
+_CALL: Final = {"name", "args", "id", "type"}
+_OWN: Final = frozenset({"type", "content", "id", "name", "tool_calls", "tool_call_id"})
+"""The fields of LangChain's messages that ours carry, if they can."""
+
+
+def from_langchain(message: BaseMessage, path: str = "message") -> Message:
+    """A message of LangChain as one of ours; `to_langchain` gives an equal one back.
+
+    Args:
+        message: Of one of langchain-core's own types, a chunk included.
+        path: Where it stands, for the error.
+
+    Raises:
+        InvalidMessage: A type of somebody else, or a value that JSON would change, with the path to it.
+
+    Example:
+        >>> from_langchain(HumanMessage("hi!"))
+        Message('user', 'hi!')
+    """
+    cls = type(message)
+    role = _ROLES.get(cls)
+    if role is None:
+        raise InvalidMessage(path, f"a {cls.__name__} is none of langchain-core's own types: give one of those")
+    fields = message.__dict__ | (message.__pydantic_extra__ or {})
+    defaults = _DEFAULTS[cls]
+    rest = {
+        name: value
+        for name, value in fields.items()
+        if name not in _OWN and not (name in defaults and value == defaults[name])
+    }
+    if cls in (ChatMessage, ChatMessageChunk) and fields["role"] in ROLES:
+        role = fields["role"]
+    elif cls is SystemMessage and fields["additional_kwargs"].get("__openai_role__") == "developer":
+        role = "developer"
+        if fields["additional_kwargs"] == DEVELOPER:
+            del rest["additional_kwargs"]
+    if _PLAIN[role] is not cls:
+        rest["type"] = fields["type"]
+    calls = fields.get("tool_calls")
+    if calls and not all(set(call) == _CALL and call["type"] == "tool_call" for call in calls):
+        rest["tool_calls"] = calls
+    return Message(
+        role,
+        exact(fields["content"], f"{path}.content"),
+        id=fields["id"],
+        name=fields["name"],
+        tool_calls=_to_openai(calls, path) if calls else None,
+        tool_call_id=fields.get("tool_call_id"),
+        extra={KEY: exact(rest, path)} if rest else None,
+    )
+
+
+def from_langchain_all(messages: Sequence[BaseMessage]) -> list[Message]:
+    """The messages of a turn; raises `InvalidMessage` likewise."""
+    return [from_langchain(message, f"messages[{place}]") for place, message in enumerate(messages)]
+
+
+def to_langchain(message: Message) -> BaseMessage:
+    """One of our messages as LangChain's, whoever wrote it.
+
+    A type that the installed langchain-core does not know comes back as a `ChatMessage` with what was kept of it in
+    its ``additional_kwargs``.
+
+    Example:
+        >>> to_langchain(Message("assistant", "hello"))
+        AIMessage(content='hello', ...)
+    """
+    extra = message.extra or {}
+    kept = extra.get(KEY)
+    rest = dict(kept) if isinstance(kept, dict) else {}
+    cls = _TYPES.get(rest.pop("type")) if "type" in rest else _PLAIN[message.role]
+    fields: dict[str, Any] = {"content": "" if message.content is None else message.content, "id": message.id}
+    if message.name is not None:
+        fields["name"] = message.name
+    if cls is None:
+        return ChatMessage(role=message.role, additional_kwargs=dict(extra), **fields)
+    if message.role == "developer" and cls is SystemMessage:
+        fields["additional_kwargs"] = dict(DEVELOPER)
+    elif isinstance(extra.get(FOREIGN), dict):
+        fields["additional_kwargs"] = extra[FOREIGN]
+    if "tool_call_id" in _FIELDS[cls]:
+        fields["tool_call_id"] = message.tool_call_id or ""
+    if message.tool_calls and "tool_calls" in _FIELDS[cls]:
+        fields |= _from_openai(message.tool_calls)
+    return _made(cls, fields | rest)
+
+
+def _made(cls: type[BaseMessage], given: dict[str, Any]) -> BaseMessage:
+    """A message with these fields, at which nothing looks again.
+
+    What LangChain derives when a message is made, such as calls from an older form of them, it derived before it was
+    stored. This is ``model_construct`` without what makes that several times slower than a message that is checked.
+    """
+    defaults = {name: value.copy() if value in ({}, []) else value for name, value in _DEFAULTS[cls].items()}
+    known = {name: value for name, value in given.items() if name in _FIELDS[cls]}
+    message = cls.__new__(cls)
+    for name, value in (
+        ("__dict__", defaults | known),
+        ("__pydantic_fields_set__", set(given)),
+        ("__pydantic_extra__", {name: given[name] for name in given.keys() - known}),
+        ("__pydantic_private__", None),
+    ):
+        object.__setattr__(message, name, value)
+    return message
+
+
+def _to_openai(calls: Sequence[Any], path: str) -> list[Any]:
+    """Calls of tools in OpenAI's format, whose arguments are the text of a JSON object."""
+    made = []
+    for place, call in enumerate(calls):
+        arguments = exact(call["args"], f"{path}.tool_calls[{place}].args")
+        function = {"name": call["name"], "arguments": json.dumps(arguments, ensure_ascii=False)}
+        made.append({"id": call["id"], "type": "function", "function": function})
+    return made
+
+
+def _from_openai(calls: Sequence[Any]) -> dict[str, Any]:
+    """The two fields of LangChain for calls of tools: those that can be read, and those that cannot."""
+    read = [_call(call if isinstance(call, dict) else {}) for call in calls]
+    fields = {"tool_calls": [call for call in read if "error" not in call]}
+    invalid = [call for call in read if "error" in call]
+    return fields | ({"invalid_tool_calls": invalid} if invalid else {})
+
+
+def _call(call: dict[str, Any]) -> dict[str, Any]:
+    function = call.get("function")
+    function = function if isinstance(function, dict) else {}
+    name, text, own_id = function.get("name"), function.get("arguments"), call.get("id")
+    try:
+        arguments = json.loads(text or "{}")
+    except (ValueError, TypeError):
+        arguments = None
+    if isinstance(name, str) and isinstance(arguments, dict):
+        return {"name": name, "args": arguments, "id": own_id, "type": "tool_call"}
+    return {"name": name, "args": str(text), "id": own_id, "error": "cannot be read", "type": "invalid_tool_call"}
