@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 
 import attrs
+import docker.errors
 import pytest
 
 from backscroll.hookspecs import ServerSpec
@@ -117,3 +118,26 @@ def test_no_client_is_given_the_port_of_a_server() -> None:
     with socket.create_server(("localhost", 0)) as server, socket.create_connection(server.getsockname()) as client:
         given = server.getsockname()[1], client.getsockname()[1]
     assert max(free_ports(3)) < min(given)
+
+
+class Busy:
+    """A container whose engine cannot freeze it the first times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def pause(self) -> None:
+        self.times -= 1
+        if self.times >= 0:
+            raise docker.errors.APIError("unable to freeze")
+
+
+def test_an_engine_that_cannot_freeze_a_container_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a while: on a busy machine it gives up early."""
+    monkeypatch.setattr(containers, "POLL", 0.001)
+    busy = Busy(2)
+    containers._freeze(busy)
+    assert busy.times == -1
+    monkeypatch.setattr(containers, "FREEZING", 0.01)
+    with pytest.raises(docker.errors.APIError, match="unable to freeze"):
+        containers._freeze(Busy(1_000_000))

@@ -25,6 +25,9 @@ HANGS_UP: Final = 0.1
 LAST_LINES: Final = 15
 """How many lines of its log are told of a server that does not become ready."""
 
+FREEZING: Final = 20.0
+"""For how many seconds the engine is asked to let a container stand still."""
+
 POLL: Final = 0.1
 """How often its log is looked at, in seconds."""
 
@@ -99,7 +102,7 @@ class Server:
     def paused(self) -> Iterator[None]:
         """Let it stand still during the block: it takes connections and answers nothing."""
         with _container(self.container) as container:
-            container.pause()
+            _freeze(container)
             try:
                 yield
             finally:
@@ -229,6 +232,22 @@ def shared(spec: ServerSpec, run: str) -> Iterator[Server]:
             else:
                 server.remove()
                 path.unlink()
+
+
+def _freeze(container: Any) -> None:
+    """Let a container stand still; an engine gives that up where the machine is too busy, and can be asked again."""
+    import docker.errors
+
+    end = time.monotonic() + FREEZING
+    while True:
+        try:
+            container.pause()
+        except docker.errors.APIError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(POLL)
+        else:
+            return
 
 
 @contextmanager
