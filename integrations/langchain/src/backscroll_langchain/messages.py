@@ -63,8 +63,8 @@ _DEFAULTS: Final[dict[type[BaseMessage], dict[str, Any]]] = {
 }
 """What each type assumes of the fields that it is not given."""
 
-_FIELDS: Final = {cls: frozenset(cls.model_fields) for cls in _ROLES}
-"""The names of the fields of each type; LangChain's messages take others beside them."""
+_FIELDS: Final = {cls: dict.fromkeys(cls.model_fields) for cls in _ROLES}
+"""The names of the fields of each type, in their order; LangChain's messages take others beside them."""
 
 _TYPES: Final = {str(_DEFAULTS[cls]["type"]): cls for cls in _ROLES}
 """The types by the name that LangChain gives them."""
@@ -172,12 +172,12 @@ def _made(cls: type[BaseMessage], given: dict[str, Any]) -> BaseMessage:
     stored. This is ``model_construct`` without what makes that several times slower than a message that is checked.
     """
     defaults = {name: value.copy() if value in ({}, []) else value for name, value in _DEFAULTS[cls].items()}
-    known = {name: value for name, value in given.items() if name in _FIELDS[cls]}
+    values = defaults | given
     message = cls.__new__(cls)
     for name, value in (
-        ("__dict__", defaults | known),
+        ("__dict__", {name: values[name] for name in _FIELDS[cls] if name in values}),
         ("__pydantic_fields_set__", set(given)),
-        ("__pydantic_extra__", {name: given[name] for name in given.keys() - known}),
+        ("__pydantic_extra__", {name: given[name] for name in given if name not in _FIELDS[cls]}),
         ("__pydantic_private__", None),
     ):
         object.__setattr__(message, name, value)
