@@ -55,9 +55,13 @@ async def killed(s: Subject) -> None:
         while len(acknowledged) < 10 * TURNS:
             if len(acknowledged) == TURNS:
                 killer.start()
+            is_killed = len(acknowledged) >= TURNS
+            timeout = SHORT if is_killed else None
             try:
-                answer = await store.append(session_id, _texts(number), turn_id=f"turn {number}", timeout=SHORT)
+                answer = await store.append(session_id, _texts(number), turn_id=f"turn {number}", timeout=timeout)
             except BackscrollError:
+                if not is_killed:
+                    raise
                 break
             acknowledged[number] = answer.seqs
             number += 1
