@@ -23,6 +23,7 @@ from hashlib import sha256
 from typing import Final
 
 from backscroll.backend import Row, Turn
+from backscroll.errors import SchemaError
 from backscroll_kafka.fold import APPEND, DELETE, DISCARD, REMOVE, Entry
 
 VERSION: Final = 1
@@ -35,9 +36,6 @@ _HEAD: Final = struct.Struct(">2sBBHQ")
 _TURN: Final = struct.Struct(">16s8sqqI")
 _BOUND: Final = struct.Struct(">Q")
 _COUNT: Final = struct.Struct(">I")
-
-KINDS: Final = {_HEAD.pack(MAGIC, VERSION, kind, 0, 0)[:4]: kind for kind in (APPEND, DISCARD, DELETE, REMOVE)}
-"""The kinds of records by the first four bytes of their values."""
 
 OVERHEAD: Final = 1 << 20
 """How many bytes a record may have beside the bodies of its turn: lengths, key, and what Kafka adds."""
@@ -52,8 +50,39 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9-]")
 _HASHED: Final = "__"
 
 
-class NewerRecord(Exception):
-    """A record was written by a later release."""
+class Kinds:
+    """Tells what the records of a topic are.
+
+    Args:
+        partitions: How many the topic has.
+
+    Attributes:
+        known: The kinds by the first six bytes of a value: one look for each record of a scan.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions: Final = partitions
+        self.known: Final = {
+            _HEAD.pack(MAGIC, VERSION, kind, partitions, 0)[:6]: kind for kind in (APPEND, DISCARD, DELETE, REMOVE)
+        }
+
+    def problem(self, value: bytes) -> SchemaError | None:
+        """Why a topic cannot be used that holds such a record; None where it is another program's, or damaged."""
+        if len(value) < _HEAD.size or value[:2] != MAGIC:
+            return None
+        _, version, _, partitions, _ = _HEAD.unpack_from(value)
+        if version > VERSION:
+            return SchemaError(
+                f"kafka: the topic holds records of version {version}, and this release knows {VERSION}: "
+                "install a newer backscroll-kafka"
+            )
+        if partitions != self.partitions:
+            return SchemaError(
+                f"kafka: the topic had {partitions} partitions when messages were written, and has {self.partitions} "
+                "now, so that sessions would not be found where they are: partitions cannot be added; copy the "
+                "messages into a new topic (backscroll export, import)"
+            )
+        return None
 
 
 # Into the log.
@@ -91,31 +120,12 @@ def remove_value(seqs: Sequence[int], checked: int, partitions: int) -> bytes:
 # Out of the log.
 
 
-def kind_of(value: bytes | None) -> int | None:
-    """What a record is; None for one that is not ours.
-
-    Raises:
-        NewerRecord: It was written by a later release.
-    """
-    if value is None:
-        return None
-    kind = KINDS.get(value[:4])
-    if kind is None and value[:2] == MAGIC and len(value) >= _HEAD.size and value[2] > VERSION:
-        raise NewerRecord
-    return kind
-
-
-def partitions_of(value: bytes) -> int:
-    """How many partitions the topic had when a record of ours was written."""
-    partitions: int = _HEAD.unpack_from(value)[3]
-    return partitions
-
-
 def entry_of(offset: int, value: bytes) -> Entry | None:
     """What a record says, without its messages; None where it is not ours, or damaged."""
-    kind = kind_of(value)
     try:
-        _, _, _, _, checked = _HEAD.unpack_from(value)
+        magic, version, kind, _, checked = _HEAD.unpack_from(value)
+        if magic != MAGIC or version != VERSION:
+            return None
         if kind == APPEND:
             turn_id, digest, expires_at, expected, count = _TURN.unpack_from(value, _HEAD.size)
             begin = _HEAD.size + _TURN.size + 4 * count

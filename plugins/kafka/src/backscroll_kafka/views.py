@@ -1,0 +1,490 @@
+"""What a process knows of the logs that it uses: where the records of each session are, and the newest of some.
+
+A view is of one partition, and covers the log from some offset on up to its end. The tail moves the end on; looking back
+moves the beginning down. Of every session it knows the offsets of its records, of those in use the records themselves as
+well, as far as there is room.
+"""
+
+import threading
+import time
+from array import array
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from itertools import islice
+from typing import Any, Final
+
+from backscroll.backend import Deadline
+from backscroll.errors import BackscrollError, Closed, DeadlineExceeded, SchemaError, Unavailable
+from backscroll_kafka.connections import Place, Waiter
+from backscroll_kafka.fold import APPEND, Dropped, Entry, Verdict
+from backscroll_kafka.layout import Kinds, entry_of
+
+BITS: Final = 3
+"""An offset is kept with the kind of its record in so many bits below it."""
+
+OF_SESSION: Final = 260
+"""About how many bytes of memory a session takes in the index, beside its records."""
+
+OF_RECORD: Final = 9
+"""About how many bytes of memory the offset of a record takes there."""
+
+OF_ENTRY: Final = 600
+"""About how many bytes of memory a record in the cache takes, beside its messages."""
+
+MOST_ENTRIES: Final = 512
+"""Of how many of its newest records the cache knows what they say, for each session."""
+
+MOST_VALUE_BYTES: Final = 1 << 20
+"""How many bytes of messages of a session the cache holds at the most."""
+
+DAMAGED: Final = 0
+"""The kind of a record of ours that cannot be read."""
+
+
+class Session:
+    """What is kept of a session in use."""
+
+    __slots__ = ("dropped", "entries", "known", "size", "value_bytes", "values")
+
+    def __init__(self, dropped: Dropped) -> None:
+        self.dropped: Final = dropped
+        self.entries: Final[dict[int, Entry]] = {}
+        self.values: Final[dict[int, bytes]] = {}
+        self.known: Final[dict[int, Verdict]] = {}
+        self.value_bytes = 0
+        self.size = OF_ENTRY
+
+    def put(self, entry: Entry, value: bytes) -> None:
+        """Keep a record, in place of the oldest ones where there is no room."""
+        if entry.offset in self.entries or len(value) > MOST_VALUE_BYTES:
+            self.entries.setdefault(entry.offset, entry)
+        else:
+            self.entries[entry.offset] = entry
+            self.values[entry.offset] = value
+            self.value_bytes += len(value)
+        while self.value_bytes > MOST_VALUE_BYTES:
+            self.value_bytes -= len(self.values.pop(min(self.values)))
+        while len(self.entries) > MOST_ENTRIES:
+            oldest = min(self.entries)
+            del self.entries[oldest]
+            self.known.pop(oldest, None)
+            self.value_bytes -= len(self.values.pop(oldest, b""))
+        self.size = OF_ENTRY * (1 + len(self.entries)) + self.value_bytes
+
+
+class Chunk:
+    """What a scan found: the offsets of the records of all sessions, or of one, and the records of that one.
+
+    Args:
+        kinds: Tells what a record is.
+        key: The session whose records are kept.
+        wanted: Which sessions are noted; None for all.
+    """
+
+    def __init__(self, kinds: Kinds, key: bytes | None = None, wanted: Callable[[bytes], bool] | None = None) -> None:
+        self.offsets: dict[bytes, array[int]] = {}
+        self.controls: dict[bytes, list[Entry]] = {}
+        self.records: list[tuple[int, bytes]] = []
+        self.foreign = 0
+        self.problem: SchemaError | None = None
+        self._kinds = kinds
+        self._key = key
+        self._wanted = wanted
+        self._high = 0
+
+    def below(self, high: int) -> "Chunk":
+        """Note nothing from this offset on."""
+        self._high = high
+        return self
+
+    def take(self, messages: Sequence[Any]) -> bool:
+        """Note records; never enough."""
+        known, offsets, wanted, high, own = self._kinds.known, self.offsets, self._wanted, self._high, self._key
+        for message in messages:
+            value, key, offset = message.value() or b"", message.key(), message.offset()
+            kind = known.get(value[:6])
+            if kind is None or key is None:
+                self._strange(value)
+                continue
+            if offset >= high or (wanted is not None and not wanted(key)):
+                continue
+            found = offsets.get(key)
+            if found is None:
+                found = offsets[key] = array("Q")
+            found.append(offset << BITS | kind)
+            if kind != APPEND and (entry := entry_of(offset, value)):
+                self.controls.setdefault(key, []).append(entry)
+            if key == own:
+                self.records.append((offset, value))
+        return False
+
+    def _strange(self, value: bytes) -> None:
+        self.foreign += 1
+        self.problem = self.problem or self._kinds.problem(value)
+
+
+class View:
+    """What is known of one place.
+
+    Args:
+        place: The topic and the partition.
+        end: Where the log ended when it was first looked at.
+        kinds: Tells what a record is.
+    """
+
+    def __init__(self, place: Place, end: int, kinds: Kinds) -> None:
+        self.place: Final = place
+        self.kinds: Final = kinds
+        self.begin = end
+        self.end = end
+        self.start: int | None = None
+        self.start_asked_at = 0.0
+        self.foreign = 0
+        self.problem: BackscrollError | None = None
+        self.offsets: dict[bytes, array[int]] = {}
+        self.controls: dict[bytes, list[Entry]] = {}
+        self.begins: dict[bytes, int] = {}
+        """from where on the sessions in use are known, where the index of all is not kept"""
+        self.step = 0
+        self.waiters: list[tuple[int, Waiter, Deadline]] = []
+        self.watchers: dict[bytes, list[tuple[int, Waiter, Deadline]]] = {}
+        self.turn: list[Waiter] = []
+        """those who wait to look back, the first of whom does"""
+        self.used_at = time.monotonic()
+
+
+class Views:
+    """All views of a store. What changes them holds their lock.
+
+    Args:
+        index_bytes: How much memory the index of all sessions may take.
+        cache_bytes: How much the sessions in use may.
+    """
+
+    def __init__(self, index_bytes: int, cache_bytes: int) -> None:
+        self._index_bytes = index_bytes
+        self._cache_bytes = cache_bytes
+        self.is_closed = False
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all, in the child of a fork."""
+        self.lock = threading.RLock()
+        self._views: dict[Place, View] = {}
+        self._used: OrderedDict[tuple[Place, bytes], Session] = OrderedDict()
+        self._size = 0
+        self._cached = 0
+        self.is_full = False
+        """whether the index of all sessions would take too much"""
+
+    # Views.
+
+    def find(self, place: Place) -> View | None:
+        """The view of a place, where there is one."""
+        return self._views.get(place)
+
+    def add(self, view: View) -> View:
+        """Keep a view, unless there is one already, which then counts; says which."""
+        with self.lock:
+            return self._views.setdefault(view.place, view)
+
+    def drop(self, place: Place, error: BackscrollError | None = None) -> None:
+        """Drop a view; those who wait are told to begin anew."""
+        with self.lock:
+            view = self._views.pop(place, None)
+            if view is None:
+                return
+            self._size -= sum(OF_SESSION + OF_RECORD * len(found) for found in view.offsets.values())
+            for key in [key for key in self._used if key[0] == place]:
+                self._cached -= self._used.pop(key).size
+            waiting = [waiter for _, waiter, _ in view.waiters] + view.turn
+            waiting += [waiter for watching in view.watchers.values() for _, waiter, _ in watching]
+            view.waiters, view.turn, view.watchers = [], [], {}
+        for waiter in waiting:
+            waiter.fail(error or Unavailable("kafka: the partition has to be looked at anew"))
+
+    @property
+    def places(self) -> list[Place]:
+        """Where there is a view."""
+        with self.lock:
+            return list(self._views)
+
+    # What is new.
+
+    def arrived(self, messages: Sequence[Any]) -> None:
+        """Take what the tail heard."""
+        touched: dict[Place, set[bytes]] = {}
+        with self.lock:
+            for message in messages:
+                place = message.topic(), message.partition()
+                view = self._views.get(place)
+                offset = message.offset()
+                if view is None or offset < view.end:
+                    continue
+                view.end = offset + 1
+                key = self._note(view, message.key(), offset, message.value() or b"")
+                keys = touched.setdefault(place, set())
+                if key is not None:
+                    keys.add(key)
+            woken = [waiter for place, keys in touched.items() for waiter in self._woken(self._views[place], keys)]
+        for waiter in woken:
+            waiter.give(None)
+
+    def own(self, place: Place, key: bytes, offset: int, value: bytes) -> None:
+        """Take a record that this process wrote, where nothing else came before it."""
+        with self.lock:
+            view = self._views.get(place)
+            if view is None or view.end != offset:
+                return
+            view.end = offset + 1
+            self._note(view, key, offset, value)
+            woken = self._woken(view, {key})
+        for waiter in woken:
+            waiter.give(None)
+
+    def ended(self, place: Place, offset: int) -> None:
+        """The tail heard all up to an offset; what is not there was not for readers."""
+        with self.lock:
+            view = self._views.get(place)
+            if view is None or offset <= view.end:
+                return
+            view.end = offset
+            woken = self._woken(view, set())
+        for waiter in woken:
+            waiter.give(None)
+
+    def _woken(self, view: View, keys: set[bytes]) -> list[Waiter]:
+        woken = [waiter for offset, waiter, _ in view.waiters if offset <= view.end]
+        if woken:
+            view.waiters = [each for each in view.waiters if each[0] > view.end]
+        for key in keys & view.watchers.keys():
+            woken += [waiter for _, waiter, _ in view.watchers.pop(key)]
+        return woken
+
+    def _note(self, view: View, key: bytes | None, offset: int, value: bytes) -> bytes | None:
+        kind = view.kinds.known.get(value[:6])
+        if kind is None or key is None:
+            view.foreign += 1
+            view.problem = view.problem or view.kinds.problem(value)
+            return None
+        found = view.offsets.get(key)
+        if found is None:
+            if self.is_full:
+                return key
+            found = view.offsets[key] = array("Q")
+            self._size += OF_SESSION
+        found.append(offset << BITS | kind)
+        self._size += OF_RECORD
+        session = self._used.get((view.place, key))
+        if kind == APPEND and session is None:
+            return key
+        entry = entry_of(offset, value) or Entry(offset, DAMAGED)
+        if kind != APPEND:
+            view.controls.setdefault(key, []).append(entry)
+        if session is not None:
+            self._cached -= session.size
+            session.dropped.add(entry)
+            session.put(entry, value)
+            self._cached += session.size
+        return key
+
+    # Waiting.
+
+    def until(self, view: View, offset: int, deadline: Deadline) -> "Future[None]":
+        """Done as soon as all is known up to an offset."""
+        waiter = Waiter()
+        with self.lock:
+            if self.is_closed:
+                waiter.fail(Closed())
+            elif view.end >= offset:
+                waiter.give(None)
+            elif self._views.get(view.place) is not view:
+                waiter.fail(Unavailable("kafka: the partition has to be looked at anew"))
+            else:
+                view.waiters.append((offset, waiter, deadline))
+        return waiter.future
+
+    def watch(self, view: View, key: bytes, seen: int, deadline: Deadline) -> "Future[None]":
+        """Done when a session may have a record at this offset or behind it."""
+        waiter = Waiter()
+        with self.lock:
+            found = view.offsets.get(key)
+            if self.is_closed:
+                waiter.fail(Closed())
+            elif found and found[-1] >> BITS >= seen:
+                waiter.give(None)
+            else:
+                view.watchers.setdefault(key, []).append((seen, waiter, deadline))
+        return waiter.future
+
+    def first_turn(self, view: View) -> "Future[None]":
+        """Done when nobody else looks back in this view; then `next_turn` has to be called."""
+        waiter = Waiter()
+        with self.lock:
+            if self._views.get(view.place) is not view:
+                waiter.fail(Unavailable("kafka: the partition has to be looked at anew"))
+                return waiter.future
+            view.turn.append(waiter)
+            is_first = len(view.turn) == 1
+        if is_first:
+            waiter.give(None)
+        return waiter.future
+
+    def next_turn(self, view: View) -> None:
+        """Let the next one look back."""
+        with self.lock:
+            del view.turn[:1]
+            following = view.turn[0] if view.turn else None
+        if following:
+            following.give(None)
+
+    def tick(self) -> None:
+        """End what has waited for too long."""
+        late: list[tuple[Waiter, Deadline, bool]] = []
+        with self.lock:
+            for view in self._views.values():
+                if view.waiters:
+                    late += [(each[1], each[2], False) for each in view.waiters if not each[2].remaining()]
+                    view.waiters = [each for each in view.waiters if each[2].remaining()]
+                for key, watching in list(view.watchers.items()):
+                    late += [(each[1], each[2], True) for each in watching if not each[2].remaining()]
+                    left = [each for each in watching if each[2].remaining()]
+                    if left:
+                        view.watchers[key] = left
+                    else:
+                        del view.watchers[key]
+        for waiter, deadline, is_watching in late:
+            if is_watching:
+                waiter.give(None)
+            else:
+                waiter.fail(DeadlineExceeded(f"kafka: the brokers sent nothing within {deadline.seconds:g} s"))
+
+    def close(self) -> None:
+        """End all waiting."""
+        with self.lock:
+            self.is_closed = True
+        for place in self.places:
+            self.drop(place, Closed())
+
+    # Sessions.
+
+    def use(self, view: View, key: bytes) -> Session:
+        """What is kept of a session, which is in use from now on."""
+        with self.lock:
+            name = view.place, key
+            session = self._used.get(name)
+            if session is None:
+                session = self._used[name] = Session(Dropped(view.controls.get(key, ())))
+                self._cached += session.size
+                if self.is_full and key not in view.offsets:
+                    view.offsets[key] = array("Q")
+                    view.begins[key] = view.end
+            self._used.move_to_end(name)
+            while self._cached > self._cache_bytes and len(self._used) > 1:
+                self._forget_session(*next(iter(self._used)))
+            return session
+
+    def _forget_session(self, place: Place, key: bytes) -> None:
+        self._cached -= self._used.pop((place, key)).size
+        view = self._views.get(place)
+        if self.is_full and view is not None:
+            for known in (view.offsets, view.controls, view.begins):
+                known.pop(key, None)  # type: ignore[attr-defined]  # three dicts of one kind of key
+
+    def put(self, view: View, session: Session, records: Sequence[tuple[Entry, bytes]]) -> None:
+        """Keep records of a session in use."""
+        with self.lock:
+            is_used = self._views.get(view.place) is view
+            before = session.size
+            for entry, value in records:
+                session.put(entry, value)
+            if is_used:
+                self._cached += session.size - before
+
+    def begin_of(self, view: View, key: bytes) -> int:
+        """From which offset on all records of a session are known."""
+        return view.begins.get(key, view.end) if self.is_full else view.begin
+
+    def between(self, view: View, key: bytes, low: int, high: int) -> list[tuple[int, int]]:
+        """The offsets and kinds of a session's records from one offset up to another, exclusive."""
+        with self.lock:
+            found = view.offsets.get(key)
+            if found is None:
+                return []
+            low = max(low, view.start or 0)
+            some = found[bisect_left(found, low << BITS) : bisect_left(found, high << BITS)]
+        return [(packed >> BITS, packed & ((1 << BITS) - 1)) for packed in some]
+
+    def turns(self, view: View, key: bytes, low: int, high: int, many: int, *, newest: bool) -> list[int]:
+        """The offsets of a session's first turns from one offset up to another, exclusive, or of the last, downward."""
+        with self.lock:
+            found = view.offsets.get(key)
+            if found is None:
+                return []
+            first, last = bisect_left(found, max(low, view.start or 0) << BITS), bisect_left(found, high << BITS)
+            places = range(last - 1, first - 1, -1) if newest else range(first, last)
+            chosen = islice((found[at] for at in places if found[at] & ((1 << BITS) - 1) == APPEND), many)
+            return [packed >> BITS for packed in chosen]
+
+    def newest(self, view: View, key: bytes, count: int, high: int) -> list[tuple[int, int]]:
+        """The offsets and kinds of the last records of a session below an offset, ascending."""
+        with self.lock:
+            found = view.offsets.get(key)
+            if found is None:
+                return []
+            last = bisect_left(found, high << BITS)
+            first = max(bisect_left(found, (view.start or 0) << BITS), last - count)
+            some = found[first:last]
+        return [(packed >> BITS, packed & ((1 << BITS) - 1)) for packed in some]
+
+    # Looking back.
+
+    def merge(self, view: View, chunk: Chunk, low: int, key: bytes) -> None:
+        """Add what a scan found below what was known."""
+        with self.lock:
+            if self._views.get(view.place) is not view:
+                return
+            view.foreign += chunk.foreign
+            view.problem = view.problem or chunk.problem
+            for found, older in chunk.offsets.items():
+                known = view.offsets.get(found)
+                self._size += OF_RECORD * len(older) + (0 if known is not None else OF_SESSION)
+                if known is not None:
+                    older.extend(known)
+                view.offsets[found] = older
+            for found, entries in chunk.controls.items():
+                view.controls[found] = entries + view.controls.get(found, [])
+                session = self._used.get((view.place, found))
+                for entry in entries if session else ():
+                    session.dropped.add(entry)  # type: ignore[union-attr]  # there is one
+            if self.is_full:
+                view.begins[key] = low
+            else:
+                view.begin = low
+                if self._size > self._index_bytes:
+                    self._give_up_index()
+
+    def _give_up_index(self) -> None:
+        """From now on only the sessions in use are known."""
+        self.is_full = True
+        for view in self._views.values():
+            used = {key for place, key in self._used if place == view.place}
+            view.offsets = {key: found for key, found in view.offsets.items() if key in used}
+            view.controls = {key: found for key, found in view.controls.items() if key in used}
+            view.begins = dict.fromkeys(used, view.begin)
+            for key in used:
+                view.offsets.setdefault(key, array("Q"))
+
+    def cut(self, view: View, start: int) -> None:
+        """The log begins at an offset; what was decided may have to be decided anew."""
+        with self.lock:
+            is_moved = view.start is not None and start > view.start
+            view.start = max(start, view.start or 0)
+            view.start_asked_at = time.monotonic()
+            view.begin = max(view.begin, view.start)
+            if is_moved:
+                for (place, _), session in self._used.items():
+                    if place == view.place:
+                        session.known.clear()
