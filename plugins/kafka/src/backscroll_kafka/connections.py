@@ -63,12 +63,12 @@ class Timers:
         with self._lock:
             heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), call))
 
-    def run_due(self) -> None:
-        """Call what is due."""
+    def run_due(self) -> bool:
+        """Call what is due; says whether there is more to come."""
         while True:
             with self._lock:
                 if not self._due or self._due[0][0] > time.monotonic():
-                    return
+                    return bool(self._due)
                 _, _, call = heapq.heappop(self._due)
             call()
 
@@ -120,6 +120,8 @@ class Connections:
         self._producer: Any = None
         self._opening: Future[None] | None = None
         self._trouble: KafkaError | None = None
+        self._asking = 0
+        """How many requests wait for their answers: freed in the thread of an answer, the client would end the process."""
         self.timers = Timers()
         self._in_flight: dict[Waiter, Deadline] = {}
 
@@ -266,8 +268,10 @@ class Connections:
         """The answer to a request that changes nothing, or may be repeated; or the answers to several."""
         while True:
             self._check(deadline)
-            # Kept, since the client must not go before its answer came.
-            admin = self._admin
+            with self._lock:
+                if self._closed:
+                    raise Closed
+                self._asking += 1
             try:
                 asked = ask(max(0.01, min(deadline.remaining(), LONGEST_TRY)))
                 return [await done(each) for each in asked] if isinstance(asked, list) else await done(asked)
@@ -282,7 +286,8 @@ class Connections:
                 if not isinstance(told, Unavailable) or deadline.remaining() < AGAIN:
                     raise told from None
             finally:
-                del admin
+                with self._lock:
+                    self._asking -= 1
             await self.pause(AGAIN, deadline)
 
     def _check(self, deadline: Deadline) -> None:
@@ -367,10 +372,15 @@ class Connections:
             waiter.fail(OutcomeUnknown("kafka: the store was closed"))
 
     def _end(self, producer: Any) -> None:
+        end = time.monotonic() + 2 * LONGEST_TRY
+        while self._closed and self._asking and time.monotonic() < end:
+            producer.poll(TICK)
+            self.timers.run_due()
         with suppress(KafkaException):
             producer.flush(0)
-        self.timers.run_due()
-        if self._closed:
+        while self._closed and self.timers.run_due():
+            time.sleep(TICK)
+        if self._closed and not self._asking:
             self._admin = self._producer = None
 
 
