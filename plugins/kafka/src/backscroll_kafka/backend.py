@@ -150,8 +150,8 @@ class KafkaBackend(Backend):
     async def _watch(self, session_id: str, version: int, deadline: Deadline) -> None:
         """The tail tells."""
         sight = await self._sight(session_id, deadline)
-        if sight is not None:
-            await done(self._views.watch(sight.view, sight.key, version >> SHIFT if version else 0, deadline))
+        if sight is not None and await sight.version() <= version:
+            await done(self._views.watch(sight.view, sight.key, sight.end, deadline))
 
     watch, awatch = both(_watch)
 
