@@ -147,7 +147,7 @@ class World:
         else:
             turn = len(self.turns)
             self.turns[turn].append(Told(None, since=self.end))
-            entry = self._land(Entry(0, APPEND, self.end, _id(turn), count=1))
+            entry = self._land(Entry(0, APPEND, self.end, _id(turn), length=1))
             self.turns[turn][-1].landed.append(entry.first_seq)
 
     def _append(self, turn: int, *, is_new: bool) -> None:
@@ -156,7 +156,7 @@ class World:
             told = Told(None, since=self.end)
             self.turns[turn].append(told)
             checked = self.random.randint(max(self.start, self.end - 5), self.end)
-            if entry := self._send(Entry(0, APPEND, checked, _id(turn), count=1)):
+            if entry := self._send(Entry(0, APPEND, checked, _id(turn), length=1)):
                 told.landed.append(entry.first_seq)
             return
         dropped, stretch, checked = self.dropped(), self.stretch(), self.end
@@ -173,7 +173,7 @@ class World:
         if found:
             told.landed.append(found.first_seq)
             return
-        entry = self._send(Entry(0, APPEND, checked, _id(turn), expected=told.expected, count=1))
+        entry = self._send(Entry(0, APPEND, checked, _id(turn), expected=told.expected, length=1))
         if entry is None:
             return
         verdict = self._verdict(entry)

@@ -29,10 +29,15 @@ _SILENT: Final = logging.getLogger("backscroll_kafka.driver")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
+
+def _passed_over(_: Any) -> None:
+    """Connections fail and are made again by themselves; a call that fails is told by itself."""
+
+
 COMMON: Final = {
     "log_level": 0,
     "logger": _SILENT,
-    "error_cb": lambda error: None,  # of connections, which are made again; a call that fails is told by itself
+    "error_cb": _passed_over,
     "reconnect.backoff.ms": 20,
     "reconnect.backoff.max.ms": 1_000,
     "socket.timeout.ms": 10_000,
@@ -82,8 +87,8 @@ def topic_name(url: URL, options: KafkaOptions) -> str:
         return topic(name)
     except ValueError:
         raise InvalidURL(
-            "kafka: the URL has to name a topic: kafka://host1,host2:9092/topic (up to 249 letters, digits, '.', '_' and "
-            "'-'), or give it as topic"
+            "kafka: the URL has to name a topic: kafka://host1,host2:9092/topic (up to 249 letters, digits, '.', '_' "
+            "and '-'), or give it as topic"
         ) from None
 
 

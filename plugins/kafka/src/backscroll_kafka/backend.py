@@ -1,7 +1,6 @@
 """The Kafka backend: a turn is one record, and sessions are what the log says."""
 
 import asyncio
-import time
 from collections import OrderedDict
 from typing import Final
 
@@ -41,9 +40,6 @@ from backscroll_kafka.sessions import Sight
 from backscroll_kafka.topics import Spot, Topics
 from backscroll_kafka.views import Views
 
-STALE: Final = 10.0
-"""For how many seconds it is remembered where a log ended: a bound that only has to lie behind what was there."""
-
 MIB: Final = 1 << 20
 
 DOUBTFUL: Final = 16_384
@@ -58,9 +54,8 @@ class KafkaBackend(Backend):
         self.limits = attrs.evolve(self.limits, durability=Durability(options.durability))
         self._connections: Final = Connections(settings_of(url, options), options)
         self._views: Final = Views(options.index_mib * MIB, options.cache_mib * MIB)
-        self._logs: Final = Logs(self._connections, self._views, lambda name: self._topics.doubt(name))
+        self._logs: Final = Logs(self._connections, self._views)
         self._topics: Final = Topics(self._connections, self._logs, self._views, topic_name(url, options), options)
-        self._bounds: dict[tuple[str, int], tuple[int, float]] = {}
         self._doubtful: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
 
     # The operations.
@@ -69,7 +64,7 @@ class KafkaBackend(Backend):
         """One record; a look at the log before it where the turn is conditional, or may be there already."""
         spot = await self._topics.spot_to_write(session_id, deadline)
         if turn.age == 0 and turn.expected_version is None:
-            checked = await self._bound(spot, deadline)
+            checked = await self._logs.bound(spot.place, deadline)
             return _landed(turn, await self._write(spot, turn, checked, deadline))
         return await self._append_looking(spot, turn, deadline)
 
@@ -179,7 +174,6 @@ class KafkaBackend(Backend):
         self._connections.forget()
         self._logs.forget()
         self._topics.forget()
-        self._bounds = {}
         self._doubtful = OrderedDict()
 
     # What several of them do.
@@ -215,16 +209,6 @@ class KafkaBackend(Backend):
         await done(self._views.until(sight.view, offset + 1, deadline))
         return Sight(self._logs, self._views, sight.view, sight.key, deadline)
 
-    async def _bound(self, spot: Spot, deadline: Deadline) -> int:
-        """An offset that the log has reached, not long ago."""
-        offset, known_at = self._bounds.get(spot.place, (0, -STALE))
-        if (view := self._views.find(spot.place)) is not None:
-            offset, known_at = max(offset, view.end), max(known_at, view.used_at)
-        if time.monotonic() - known_at > STALE:
-            offset = await self._connections.end(spot.place, deadline)
-            self._bounds[spot.place] = offset, time.monotonic()
-        return offset
-
     async def _write(self, spot: Spot, turn: Turn, checked: int, deadline: Deadline) -> int:
         """Write a turn; its offset."""
         name = spot.key, turn.turn_id.bytes
@@ -239,7 +223,7 @@ class KafkaBackend(Backend):
         if offset < checked:
             raise self._topics.refuse(spot.place[0])
         self._views.own(spot.place, spot.key, offset, value)
-        self._bounds[spot.place] = offset + 1, time.monotonic()
+        self._logs.note_reached(spot.place, offset + 1)
         return offset
 
     async def _append_looking(self, spot: Spot, turn: Turn, deadline: Deadline) -> Appended:
@@ -312,5 +296,3 @@ def _known(turn: Turn, found: Entry) -> Appended:
 
 def _too_late(deadline: Deadline) -> DeadlineExceeded:
     return DeadlineExceeded(f"kafka: no clients within {deadline.seconds:g} s: raise timeout")
-
-

@@ -30,6 +30,9 @@ TICK: Final = 0.02
 LONGEST_TRY: Final = 10.0
 """After how many seconds a request to the brokers is given up, so that it can be sent again."""
 
+FIRST_TRY: Final = 1.0
+"""After how many seconds before any was answered: then it is looked whether the brokers let nobody in."""
+
 AGAIN: Final = 0.05
 """After how many seconds a request is sent again to which a broker had no answer yet."""
 
@@ -120,8 +123,9 @@ class Connections:
         self._producer: Any = None
         self._opening: Future[None] | None = None
         self._trouble: KafkaError | None = None
+        self._is_let_in = False
         self._asking = 0
-        """How many requests wait for their answers: freed in the thread of an answer, the client would end the process."""
+        """How many requests wait for answers: freed in the thread of an answer, the client would end the process."""
         self.timers = Timers()
         self._in_flight: dict[Waiter, Deadline] = {}
 
@@ -219,10 +223,8 @@ class Connections:
             answer: Future[Any] = self._admin.create_topics([topic], request_timeout=seconds)[name]
             return answer
 
-        try:
+        with suppress(_ThereAlready):
             await self._insist(ask, deadline)
-        except _ThereAlready:
-            pass
 
     async def end(self, place: Place, deadline: Deadline) -> int:
         """Where the log ends: the offset of the next record."""
@@ -262,9 +264,7 @@ class Connections:
 
         return f"Kafka, brokers: {len((await self._insist(ask, deadline)).nodes)}"
 
-    async def _insist(
-        self, ask: "Callable[[float], Future[Any] | list[Future[Any]]]", deadline: Deadline
-    ) -> Any:
+    async def _insist(self, ask: "Callable[[float], Future[Any] | list[Future[Any]]]", deadline: Deadline) -> Any:
         """The answer to a request that changes nothing, or may be repeated; or the answers to several."""
         while True:
             self._check(deadline)
@@ -273,8 +273,10 @@ class Connections:
                     raise Closed
                 self._asking += 1
             try:
-                asked = ask(max(0.01, min(deadline.remaining(), LONGEST_TRY)))
-                return [await done(each) for each in asked] if isinstance(asked, list) else await done(asked)
+                asked = ask(max(0.01, min(deadline.remaining(), LONGEST_TRY if self._is_let_in else FIRST_TRY)))
+                answer = [await done(each) for each in asked] if isinstance(asked, list) else await done(asked)
+                self._is_let_in, self._trouble = True, None
+                return answer
             except KafkaException as error:
                 found = error_of(error)
                 code = found.code() if found else None

@@ -4,11 +4,11 @@ A record of a session is a turn, or says that something of the session is gone. 
 log alone, the same for everyone who reads it:
 
 A record at offset ``o`` says up to which offset its writer knew the log: `Entry.checked`. Its verdict depends on the
-session's records in ``[checked, o)`` and on nothing else. It is a *duplicate* if a record with its turn_id counts there;
-else in *conflict* if it expects a version, and a turn counts there or a deletion took that version; else it is *applied*.
-A record whose `checked` lies before the start of the log, and which nothing that is left decides, is *lost*, as though
-retention had taken it, and so is one that hangs on it. One that claims to know more of the log than there was before it
-is a *stray*: it was written for a topic that is gone.
+session's records in ``[checked, o)`` and on nothing else. It is a *duplicate* if a record with its turn_id counts
+there; else in *conflict* if it expects a version, and a turn counts there or a deletion took that version; else it is
+*applied*. A record whose `checked` lies before the start of the log, and which nothing that is left decides, is *lost*,
+as though retention had taken it, and so is one that hangs on it. One that claims to know more of the log than there was
+before it is a *stray*: it was written for a topic that is gone.
 
 What is dropped is told by bounds and by single seqs, which were fixed when the records they drop were there. So the
 largest bound counts, seqs add up, and the order in which they arrive does not matter.
@@ -50,7 +50,7 @@ class Entry(NamedTuple):
     expires_at: int | None = None
     expected: int | None = None
     """the version that a turn expects; None for any"""
-    count: int = 0
+    length: int = 0
     """how many messages a turn has"""
     bound: int = 0
     """below which seq a `DISCARD` or a `DELETE` drops everything"""
@@ -65,7 +65,7 @@ class Entry(NamedTuple):
     @property
     def version(self) -> int:
         """The version of the session right after a turn."""
-        return self.first_seq + self.count
+        return self.first_seq + self.length
 
 
 class How(Enum):
@@ -149,9 +149,7 @@ class Stretch:
         known: Verdicts that are known already, by offset; new ones are added.
     """
 
-    def __init__(
-        self, entries: Sequence[Entry], low: int, start: int, known: dict[int, Verdict] | None = None
-    ) -> None:
+    def __init__(self, entries: Sequence[Entry], low: int, start: int, known: dict[int, Verdict] | None = None) -> None:
         self.entries: Final = entries
         self.low: Final = low
         self.start: Final = start

@@ -11,9 +11,9 @@ numbers big-endian, so that a reader can go through a log without parsing the me
 ``checked``    8      up to which offset the writer knew the log
 =============  =====  ========================================================================
 
-A turn goes on with its id (16), its digest (8), when it expires in microseconds since 1970 or -1 (8), the version that it
-expects or -1 (8), the number of its messages (4), the length of each (4), and the messages. A discard or delete has the
-seq below which all is gone (8), a remove the number of its seqs (4) and these (8 each).
+A turn goes on with its id (16), its digest (8), when it expires in microseconds since 1970 or -1 (8), the version that
+it expects or -1 (8), the number of its messages (4), the length of each (4), and the messages. A discard or delete has
+the seq below which all is gone (8), a remove the number of its seqs (4) and these (8 each).
 """
 
 import re
@@ -153,8 +153,8 @@ def entry_of(offset: int, value: bytes) -> Entry | None:
 
 def rows_of(entry: Entry, value: bytes, places: Iterable[int]) -> list[Row]:
     """Some messages of a turn, by their places in it, in their order."""
-    lengths = _lengths(value, entry.count)
-    begins, begin = [], _HEAD.size + _TURN.size + 4 * entry.count
+    lengths = _lengths(value, entry.length)
+    begins, begin = [], _HEAD.size + _TURN.size + 4 * entry.length
     for length in lengths:
         begins.append(begin)
         begin += length
@@ -166,7 +166,7 @@ def rows_of(entry: Entry, value: bytes, places: Iterable[int]) -> list[Row]:
 
 def lengths_of(entry: Entry, value: bytes) -> tuple[int, ...]:
     """How many bytes each message of a turn has."""
-    return _lengths(value, entry.count)
+    return _lengths(value, entry.length)
 
 
 def _lengths(value: bytes, count: int) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Reading the log into the views: up to its end, back from there, and single records."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -25,6 +26,9 @@ APART: Final = 100
 FEW: Final = 24
 """Up to how many records in a row are fetched by the client for single ones."""
 
+STALE: Final = 10.0
+"""For how many seconds it is remembered where a log ended: a bound that only has to lie behind what was there."""
+
 MOVES: Final = 5.0
 """After how many seconds it is asked again where the log begins."""
 
@@ -38,15 +42,18 @@ class Logs:
     Args:
         connections: The way to the cluster.
         views: What is known of the logs.
+
+    Attributes:
         doubt: Is told of topics that may not be what they were.
     """
 
-    def __init__(self, connections: Connections, views: Views, doubt: Callable[[str], None]) -> None:
+    def __init__(self, connections: Connections, views: Views) -> None:
         settings = connections.settings
         self._connections = connections
         self._views = views
-        self._doubt = doubt
+        self.doubt: Callable[[str], None] = _trust
         self._tail = Tail({**TAIL, **settings}, views.arrived, views.ended, self._lost, views.tick)
+        self._reached: dict[Place, tuple[int, float]] = {}
         self._scanner = Reader("backscroll-kafka-scan", {**SCAN, **settings})
         self._picker = Reader("backscroll-kafka-pick", {**PICK, **settings})
 
@@ -55,6 +62,7 @@ class Logs:
         for each in (self._tail, self._scanner, self._picker):
             each.forget()
         self._views.forget()
+        self._reached = {}
 
     def close(self) -> None:
         """Let the clients end."""
@@ -63,6 +71,25 @@ class Logs:
         self._views.close()
 
     # The end.
+
+    def reached(self, place: Place) -> tuple[int, float]:
+        """An offset that the log has reached, and when that was known, on the monotonic clock."""
+        offset, known_at = self._reached.get(place, (0, -math.inf))
+        if (view := self._views.find(place)) is not None:
+            return max(offset, view.end), max(known_at, view.used_at)
+        return offset, known_at
+
+    async def bound(self, place: Place, deadline: Deadline) -> int:
+        """An offset that the log has reached, not long ago."""
+        offset, known_at = self.reached(place)
+        if time.monotonic() - known_at > STALE:
+            offset = max(offset, await self._connections.end(place, deadline))
+            self.note_reached(place, offset)
+        return offset
+
+    def note_reached(self, place: Place, offset: int) -> None:
+        """Remember how far a log goes at least."""
+        self._reached[place] = offset, time.monotonic()
 
     async def current(self, place: Place, topic: Topic, deadline: Deadline) -> View:
         """The view of a place, with all that was there when this was called.
@@ -75,7 +102,7 @@ class Logs:
     async def current_all(self, places: Sequence[Place], topic: Topic, deadline: Deadline) -> list[View]:
         """The views of several places of a topic."""
         known = [self._views.find(place) for place in places]
-        seen = [0 if view is None else view.end for view in known]
+        seen = [self.reached(place)[0] for place in places]
         old = time.monotonic() - MOVES
         asking = start(self._connections.ends(places, deadline))
         # Where the log begins is asked for at the same time, now and then.
@@ -83,10 +110,11 @@ class Logs:
         beginning = start(self._connections.starts(moved, deadline)) if moved else None
         try:
             ends = await done(asking)
-            starts = dict(zip(moved, await done(beginning), strict=True)) if beginning else {}
+            begun = await done(beginning) if beginning else []
         except NotThere:
-            self._doubt(places[0][0])
+            self.doubt(places[0][0])
             raise Unavailable(f"kafka: the topic {places[0][0]} is not known to the brokers") from None
+        starts = dict(zip(moved, begun, strict=True))
         for place, end, least in zip(places, ends, seen, strict=True):
             if end < least:
                 await self._shorter(place, topic, deadline)
@@ -115,16 +143,17 @@ class Logs:
             # A leader was chosen that lacked records, or it does not know yet what another one told.
             self._lose(place)
             raise Unavailable("kafka: the log is shorter than it was: it is read anew")
-        self._doubt(place[0])
+        self.doubt(place[0])
         raise made_again(place[0])
 
     def _lost(self, place: Place) -> None:
-        self._doubt(place[0])
+        self.doubt(place[0])
         self._views.drop(place)
 
     def _lose(self, place: Place) -> None:
         self._tail.follow(place, None)
         self._views.drop(place)
+        self._reached.pop(place, None)
 
     def _make_room(self) -> None:
         places = self._views.places
@@ -173,9 +202,7 @@ class Logs:
 
     # Single records.
 
-    async def fetch(
-        self, view: View, offsets: Sequence[int], most_bytes: int, deadline: Deadline
-    ) -> dict[int, bytes]:
+    async def fetch(self, view: View, offsets: Sequence[int], most_bytes: int, deadline: Deadline) -> dict[int, bytes]:
         """The values of records; those that came before there were too many bytes, at least one.
 
         Raises:
@@ -202,6 +229,10 @@ class Logs:
         return found
 
 
+def _trust(_: str) -> None:
+    pass
+
+
 def made_again(topic: str) -> SchemaError:
     """What is told where a topic was deleted and made again under a store that is open."""
     return SchemaError(
@@ -224,5 +255,3 @@ def _runs(offsets: Sequence[int]) -> list[tuple[int, int]]:
                 continue
         runs.append((offset, offset + 1))
     return runs
-
-

@@ -57,15 +57,15 @@ class KafkaOptions(BackendOptions):
     retention: float | None = option(
         None,
         retention,
-        "after which time a topic that setup makes drops what is old: 30d, 12h, 90m or a number of seconds; without it, "
-        "never",
+        "after which time a topic that setup makes drops what is old: 30d, 12h, 90m or a number of seconds; without "
+        "it, never",
     )
     durability: Literal["process", "server", "replicated"] = option(
         "server",
         choice("process", "server", "replicated"),
         "what the topic is set up to keep: process claims nothing about a broker's restart, server that what was "
-        "acknowledged survives kill -9 of a broker's process, replicated that it survives the loss of a broker; ping and "
-        "setup compare the claim with its settings",
+        "acknowledged survives kill -9 of a broker's process, replicated that it survives the loss of a broker; ping "
+        "and setup compare the claim with its settings",
     )
     index_mib: int = option(
         256, positive, "how many MiB the index of all sessions may take; past it, a session is looked for by scanning"
@@ -74,7 +74,8 @@ class KafkaOptions(BackendOptions):
     security_protocol: str | None = option(
         None,
         choice("plaintext", "ssl", "sasl_plaintext", "sasl_ssl", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
-        "how the brokers are reached; without it SASL_SSL where a user is given, SSL where a certificate is, else PLAINTEXT",
+        "how the brokers are reached; without it SASL_SSL where a user is given, SSL where a certificate is, else "
+        "PLAINTEXT",
         name="security.protocol",
     )
     sasl_mechanism: str | None = option(

@@ -259,7 +259,7 @@ class Sight:
         while offsets := self._turns(low, self.end, MOST_TURNS):
             for entry in await self.load_all(offsets):
                 if is_live(entry, now) and (await self.verdict(entry)).how is How.APPLIED:
-                    total += sum(not self.dropped.has(entry.first_seq + place) for place in range(entry.count))
+                    total += sum(not self.dropped.has(entry.first_seq + place) for place in range(entry.length))
             low = offsets[-1] + 1
             self._entries.clear()
         return total
@@ -330,7 +330,7 @@ class _Paging:
     def _places(self, entry: Entry) -> list[int]:
         """Which messages of a turn are in the window and not gone, in the order of the page."""
         first, dropped = entry.first_seq, self._sight.dropped
-        low, high = max(0, self._after + 1 - first), min(entry.count, self._before - first)
+        low, high = max(0, self._after + 1 - first), min(entry.length, self._before - first)
         places = [place for place in range(low, high) if not dropped.has(first + place)]
         return places[::-1] if self._window.newest else places
 
@@ -338,5 +338,3 @@ class _Paging:
 def is_live(entry: Entry, now: int) -> bool:
     """Whether a record is a turn that has not expired at a moment."""
     return entry.kind == APPEND and (entry.expires_at is None or entry.expires_at > now)
-
-

@@ -60,8 +60,8 @@ def unusable(name: str, topic: Topic, settings: Mapping[str, str], options: Kafk
     """Why a topic cannot be used as it is, with what to change; None where it can."""
     if options.partitions not in (None, topic.partitions):
         return (
-            f"the topic {name} has {topic.partitions} partitions, not {options.partitions}: sessions would not be found "
-            f"where they are; open it with partitions={topic.partitions}, or name another topic"
+            f"the topic {name} has {topic.partitions} partitions, not {options.partitions}: sessions would not be "
+            f"found where they are; open it with partitions={topic.partitions}, or name another topic"
         )
     if DROPS not in settings.get("cleanup.policy", DROPS) or "compact" in settings.get("cleanup.policy", DROPS):
         return (
@@ -91,8 +91,8 @@ def _problems(seen: Seen, options: KafkaOptions) -> Iterator[str]:
         )
     if options.retention is None and (kept := int(seen.settings.get("retention.ms", -1))) >= 0:
         yield (
-            f"the topic drops what is older than {kept / 86_400_000:g} days (retention.ms={kept}): set retention.ms=-1, "
-            "or say so by retention"
+            f"the topic drops what is older than {kept / 86_400_000:g} days (retention.ms={kept}): set "
+            "retention.ms=-1, or say so by retention"
         )
     if options.durability == Durability.REPLICATED.value:
         yield from _replication(seen.topic, int(seen.settings.get("min.insync.replicas", 1)))
@@ -101,6 +101,6 @@ def _problems(seen: Seen, options: KafkaOptions) -> Iterator[str]:
 def _replication(topic: Topic, insync: int) -> Iterator[str]:
     if topic.replicas < ENOUGH or insync < ENOUGH:
         yield (
-            f"{topic.replicas} brokers hold the topic and min.insync.replicas is {insync}, so that the loss of a broker may "
-            "lose what was acknowledged: give it 3 replicas and min.insync.replicas=2, or claim durability=server"
+            f"{topic.replicas} brokers hold the topic and min.insync.replicas is {insync}, so that the loss of one "
+            "may lose what was acknowledged: give it 3 replicas and min.insync.replicas=2, or claim durability=server"
         )

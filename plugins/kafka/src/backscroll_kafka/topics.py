@@ -1,6 +1,7 @@
 """Where the sessions are: the topic that they share, or one for each; making, checking and listing."""
 
 import heapq
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Final, NamedTuple
 
@@ -27,6 +28,9 @@ SAMPLES: Final = 3
 
 SAMPLE: Final = 8
 """How many records are looked at in each."""
+
+TRUSTED: Final = 30.0
+"""For how many seconds a topic is taken to be the one that it was, where nothing says otherwise."""
 
 POLL: Final = 0.05
 """How many seconds after it was made a topic is looked for again."""
@@ -59,10 +63,12 @@ class Topics:
         self._name = name if self._is_shared or not name else f"{name}-"
         self._options = options
         self.forget()
+        logs.doubt = self.doubt
 
     def forget(self) -> None:
         """Drop what is known, in the child of a fork."""
         self._known: dict[str, Topic] = {}
+        self._seen_at: dict[str, float] = {}
         self._doubted: set[str] = set()
         self._refused: dict[str, SchemaError] = {}
 
@@ -106,13 +112,14 @@ class Topics:
         if (refused := self._refused.get(name)) is not None:
             raise SchemaError(str(refused))
         known = self._known.get(name)
-        if known is not None and name not in self._doubted:
+        if known is not None and name not in self._doubted and time.monotonic() - self._seen_at[name] < TRUSTED:
             return known
         found = await self._connections.topic(name, deadline)
         if known is not None:
             return self._still(name, known, found)
         if found is not None:
             await self._check(name, found, deadline)
+            self._seen_at[name] = time.monotonic()
             self._known[name] = found
         return found
 
@@ -123,6 +130,7 @@ class Topics:
         if found.id != known.id:
             raise self.refuse(name)
         self._doubted.discard(name)
+        self._seen_at[name] = time.monotonic()
         return known
 
     async def _check(self, name: str, topic: Topic, deadline: Deadline) -> None:
@@ -242,8 +250,10 @@ class Topics:
             offsets, controls = chunk.offsets, chunk.controls
         else:
             offsets, controls = view.offsets, view.controls
+        count = view.kinds.partitions
         with self._views.lock:
-            keys = [key for key in offsets if wanted(key)]
+            # What lies in another partition than its key's is no session of ours.
+            keys = [key for key in offsets if wanted(key) and murmur2(key, count) == view.place[1]]
         listed = []
         for key in keys:
             dropped = [entry for entry in controls.get(key, ()) if entry.kind == DELETE]
@@ -258,7 +268,11 @@ class Topics:
             session_id = session_of(self._name, name)
             if session_id is None and is_hashed(self._name, name):
                 session_id = await self._told_by(name, deadline)
-            if session_id and session_id.startswith(prefix) and (cursor is None or session_id.encode() > cursor.encode()):
+            if (
+                session_id
+                and session_id.startswith(prefix)
+                and (cursor is None or session_id.encode() > cursor.encode())
+            ):
                 ids.append(session_id)
         for session_id in sorted(ids, key=str.encode):
             spot = await self.spot(session_id, deadline)
@@ -282,8 +296,4 @@ class Topics:
 
 def _has_turns(packed: Iterable[int], deleted: int) -> bool:
     """Whether a session has a turn that no deletion took."""
-    return any(
-        each & ((1 << BITS) - 1) == APPEND and each >> BITS << 16 >= deleted for each in reversed(list(packed))
-    )
-
-
+    return any(each & ((1 << BITS) - 1) == APPEND and each >> BITS << 16 >= deleted for each in reversed(list(packed)))

@@ -1,8 +1,8 @@
 """What a process knows of the logs that it uses: where the records of each session are, and the newest of some.
 
-A view is of one partition, and covers the log from some offset on up to its end. The tail moves the end on; looking back
-moves the beginning down. Of every session it knows the offsets of its records, of those in use the records themselves as
-well, as far as there is room.
+A view is of one partition, and covers the log from some offset on up to its end. The tail moves the end on; looking
+back moves the beginning down. Of every session it knows the offsets of its records, of those in use the records
+themselves as well, as far as there is room.
 """
 
 import threading
@@ -228,6 +228,7 @@ class Views:
                 keys = touched.setdefault(place, set())
                 if key is not None:
                     keys.add(key)
+            self._keep_to_budget()
             woken = [waiter for place, keys in touched.items() for waiter in self._woken(self._views[place], keys)]
         for waiter in woken:
             waiter.give(None)
@@ -240,6 +241,7 @@ class Views:
                 return
             view.end = offset + 1
             self._note(view, key, offset, value)
+            self._keep_to_budget()
             woken = self._woken(view, {key})
         for waiter in woken:
             waiter.give(None)
@@ -391,7 +393,7 @@ class Views:
         view = self._views.get(place)
         if self.is_full and view is not None:
             for known in (view.offsets, view.controls, view.begins):
-                known.pop(key, None)  # type: ignore[attr-defined]  # three dicts of one kind of key
+                known.pop(key, None)
 
     def put(self, view: View, session: Session, records: Sequence[tuple[Entry, bytes]]) -> None:
         """Keep records of a session in use."""
@@ -463,11 +465,12 @@ class Views:
                 view.begins[key] = low
             else:
                 view.begin = low
-                if self._size > self._index_bytes:
-                    self._give_up_index()
+                self._keep_to_budget()
 
-    def _give_up_index(self) -> None:
-        """From now on only the sessions in use are known."""
+    def _keep_to_budget(self) -> None:
+        """Once the index takes too much, only the sessions in use are known."""
+        if self.is_full or self._size <= self._index_bytes:
+            return
         self.is_full = True
         for view in self._views.values():
             used = {key for place, key in self._used if place == view.place}
