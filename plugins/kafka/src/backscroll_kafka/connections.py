@@ -27,7 +27,7 @@ from backscroll_kafka.refusals import error_of, is_missing, refused
 TICK: Final = 0.02
 """How often, in seconds, it is looked whether a deadline has passed."""
 
-LONGEST_TRY: Final = 10.0
+LONGEST_TRY: Final = 3.0
 """After how many seconds a request to the brokers is given up, so that it can be sent again."""
 
 FIRST_TRY: Final = 1.0
@@ -38,6 +38,15 @@ AGAIN: Final = 0.05
 
 UNKNOWN_OFFSET: Final = 0
 """Smaller ones stand for no offset: a broker that just became the leader may not know it yet."""
+
+_OTHER_LEADER: Final = {
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.KAFKA_STORAGE_ERROR,
+}
+"""What brokers say to a client that takes another one for the leader."""
 
 Place = tuple[str, int]
 """A topic and one of its partitions."""
@@ -124,6 +133,7 @@ class Connections:
         self._opening: Future[None] | None = None
         self._trouble: KafkaError | None = None
         self._is_let_in = False
+        self._learning: Future[None] | None = None
         self._asking = 0
         """How many requests wait for answers: freed in the thread of an answer, the client would end the process."""
         self.timers = Timers()
@@ -196,7 +206,8 @@ class Connections:
 
         def ask() -> None:
             try:
-                waiter.give(sorted(self._admin.list_topics(timeout=max(0.01, deadline.remaining())).topics))
+                seconds = max(0.01, min(LONGEST_TRY, deadline.remaining()))
+                waiter.give(sorted(self._admin.list_topics(timeout=seconds).topics))
             except BaseException as error:  # noqa: BLE001 - it is told to whoever waits
                 waiter.fail(self._told(error, writes=False))
 
@@ -253,6 +264,7 @@ class Connections:
             offsets = [answer.offset for answer in await self._insist(ask, deadline)]
             if min(offsets) >= UNKNOWN_OFFSET:
                 return offsets
+            await self._learn(deadline)
             await self.pause(AGAIN, deadline)
 
     async def brokers(self, deadline: Deadline) -> str:
@@ -287,10 +299,27 @@ class Connections:
                 told = self._told(error, writes=False)
                 if not isinstance(told, Unavailable) or deadline.remaining() < AGAIN:
                     raise told from None
+                is_stale = code in _OTHER_LEADER
             finally:
                 with self._lock:
                     self._asking -= 1
+            if is_stale:
+                await self._learn(deadline)
             await self.pause(AGAIN, deadline)
+
+    async def _learn(self, deadline: Deadline) -> None:
+        """Let the client that asks learn who leads what: by itself it does so every few minutes only."""
+        with self._lock:
+            is_first = self._learning is None
+            learning = self._learning = self._learning or pending()
+        if is_first:
+            try:
+                with suppress(Unavailable, StorageError):
+                    await self.topics(deadline)
+            finally:
+                self._learning = None
+                learning.set_result(None)
+        await done(learning)
 
     def _check(self, deadline: Deadline) -> None:
         if self._closed:
