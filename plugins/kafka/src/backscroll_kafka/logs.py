@@ -10,9 +10,10 @@ from backscroll.errors import SchemaError, Unavailable
 from backscroll.futures import done, start
 from backscroll_kafka.access import PICK, SCAN, TAIL
 from backscroll_kafka.connections import Connections, NotThere, Place, Topic
+from backscroll_kafka.index import Chunk, View
 from backscroll_kafka.layout import Kinds
 from backscroll_kafka.readers import Gone, Job, Reader, Tail
-from backscroll_kafka.views import Chunk, View, Views
+from backscroll_kafka.views import Views
 
 FIRST_STEP: Final = 512
 """How many records are looked back over at first; twice as many each time after that."""

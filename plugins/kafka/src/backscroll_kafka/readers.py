@@ -11,8 +11,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from backscroll.backend import Deadline
 from backscroll.errors import Closed, DeadlineExceeded, SchemaError, StorageError, Unavailable
-from backscroll_kafka.connections import TICK, Place, Waiter, keep
+from backscroll_kafka.connections import TICK, Place, keep
 from backscroll_kafka.refusals import is_missing, refused
+from backscroll_kafka.waiting import Waiter
 
 HEARS: Final = 0.01
 """How many seconds the tail waits for news before it looks for something else to do."""

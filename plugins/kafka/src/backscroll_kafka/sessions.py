@@ -18,11 +18,12 @@ from backscroll_kafka.fold import (
     newest_turn,
     offset_from,
 )
+from backscroll_kafka.index import DAMAGED, View
 from backscroll_kafka.layout import entry_of, lengths_of, rows_of
 from backscroll_kafka.logs import Logs
 from backscroll_kafka.plugin import WINDOW
 from backscroll_kafka.readers import Gone
-from backscroll_kafka.views import DAMAGED, View, Views
+from backscroll_kafka.views import Views
 
 FIRST_TURNS: Final = 24
 """How many records of a session are looked at first."""

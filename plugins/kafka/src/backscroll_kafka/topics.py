@@ -11,6 +11,7 @@ from backscroll.backend import Deadline, Health, SessionPage, session_page
 from backscroll.errors import SchemaError, Unavailable
 from backscroll_kafka.connections import Connections, Place, Topic
 from backscroll_kafka.fold import APPEND, DELETE
+from backscroll_kafka.index import BITS, Chunk, View
 from backscroll_kafka.layout import Kinds, is_hashed, session_of, topic_of
 from backscroll_kafka.logs import Logs, made_again
 from backscroll_kafka.options import KafkaOptions
@@ -18,7 +19,7 @@ from backscroll_kafka.readers import Gone
 from backscroll_kafka.refusals import MISSING, NoTopic
 from backscroll_kafka.sessions import Sight
 from backscroll_kafka.settings import Seen, health, of_a_new_topic, partitions_of, unusable
-from backscroll_kafka.views import BITS, Chunk, View, Views
+from backscroll_kafka.views import Views
 
 SESSIONS_AT_ONCE: Final = 1_000
 """How many sessions a page lists at the most."""
