@@ -2,6 +2,7 @@
 
 import time
 from array import array
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ OF_ENTRY: Final = 600
 MOST_ENTRIES: Final = 512
 """Of how many of its newest records the cache knows what they say, for each session."""
 
-MOST_VALUE_BYTES: Final = 1 << 20
+MOST_VALUE_BYTES: Final = 1 << 18
 """How many bytes of messages of a session the cache holds at the most."""
 
 DAMAGED: Final = 0
@@ -77,7 +78,9 @@ class Chunk:
     def __init__(self, kinds: Kinds, key: bytes | None = None, wanted: Callable[[bytes], bool] | None = None) -> None:
         self.offsets: dict[bytes, array[int]] = {}
         self.controls: dict[bytes, list[Entry]] = {}
-        self.records: list[tuple[int, bytes]] = []
+        self.records: deque[tuple[int, bytes]] = deque()
+        """the newest ones of the session whose records are kept"""
+        self._size = 0
         self.foreign = 0
         self.problem: SchemaError | None = None
         self._kinds = kinds
@@ -108,8 +111,14 @@ class Chunk:
             if kind != APPEND and (entry := entry_of(offset, value)):
                 self.controls.setdefault(key, []).append(entry)
             if key == own:
-                self.records.append((offset, value))
+                self._keep(offset, value)
         return False
+
+    def _keep(self, offset: int, value: bytes) -> None:
+        self.records.append((offset, value))
+        self._size += len(value)
+        while self._size > MOST_VALUE_BYTES or len(self.records) > MOST_ENTRIES:
+            self._size -= len(self.records.popleft()[1])
 
     def _strange(self, value: bytes) -> None:
         self.foreign += 1

@@ -21,9 +21,6 @@ HEARS: Final = 0.01
 AT_ONCE: Final = 1_000
 """How many records are taken from the driver at once, at the most."""
 
-FIRST: Final = 4
-"""How many are taken at first where it is not known how large they are."""
-
 BYTES_AT_ONCE: Final = 1 << 20
 """About how many bytes of records are taken from the driver at once."""
 
@@ -112,6 +109,7 @@ class Reader:
                 job.waiter.fail(refused(error, writes=False, limit=0))
             else:
                 job.waiter.give(None)
+            del job  # it holds what was read
         while not jobs.empty():
             if job := jobs.get():
                 job.waiter.fail(Closed())
@@ -123,20 +121,20 @@ class Reader:
         topic, partition = job.place
         consumer.assign([TopicPartition(topic, partition, job.low)])
         try:
-            position, many = job.low, FIRST
+            position, more = job.low, 0  # one at first, since it is not known how large they are
             while position < job.high:
                 message = consumer.poll(min(TICK, job.deadline.remaining()))
                 if message is None:
                     self._check(job)
                     continue
-                batch = [message, *consumer.consume(many, 0)]
+                batch = [message, *(consumer.consume(more, 0) if more else ())]
                 records = [each for each in batch if each.error() is None]
                 position = max((_past(each) for each in batch), default=position)
                 if records:
                     if job.take(records):
                         return
                     size = sum(map(len, records)) // len(records) + 1
-                    many = max(1, min(AT_ONCE, 4 * many, BYTES_AT_ONCE // size))
+                    more = max(1, min(AT_ONCE, 4 * more + 4, BYTES_AT_ONCE // size)) - 1
         finally:
             consumer.unassign()
 
@@ -223,20 +221,27 @@ class Tail:
         self._consumer = consumer = Consumer(self._settings)
         assigned: set[Place] = set()
         while not self._closed:
-            self._obey(consumer, commands, assigned)
-            message = consumer.poll(HEARS) if assigned else None
-            self._tick()
-            if message is None:
-                continue
-            batch = [message, *consumer.consume(AT_ONCE, 0)]
-            records = [each for each in batch if each.error() is None]
-            if records:
-                self._arrived(records)
-            for each in batch:
-                if each.error() is not None:
-                    self._told(consumer, each, assigned)
+            try:
+                self._listen(consumer, commands, assigned)
+            except Exception:  # noqa: BLE001 - whoever waits is told, and looks at the places anew
+                for place in list(assigned):
+                    self._leave(consumer, place, assigned)
+                    self._lost(place)
         consumer.close()
         self._consumer = None
+
+    def _listen(self, consumer: Any, commands: Any, assigned: set[Place]) -> None:
+        self._obey(consumer, commands, assigned)
+        message = consumer.poll(HEARS) if assigned else None
+        self._tick()
+        if message is None:
+            return
+        batch = [message, *consumer.consume(AT_ONCE, 0)]
+        if records := [each for each in batch if each.error() is None]:
+            self._arrived(records)
+        for each in batch:
+            if each.error() is not None:
+                self._told(consumer, each, assigned)
 
     def _obey(self, consumer: Any, commands: Any, assigned: set[Place]) -> None:
         while not self._closed:

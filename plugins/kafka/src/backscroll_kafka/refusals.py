@@ -87,7 +87,7 @@ def refused(error: BaseException | KafkaError, *, writes: bool, limit: int) -> B
         return StorageError(f"kafka: {_OF_SETTINGS[code]} ({name})")
     if code in _NOT_LET_IN:
         return StorageError("kafka: it does not accept user and password, or wants them: kafka://user:…@host")
-    if code in _NO_TOPIC or code == KafkaError._QUEUE_FULL:  # noqa: SLF001  # likewise
+    if code in _NO_TOPIC and not writes:  # what was written may have been sent, and answered by nobody, before
         return Unavailable(f"kafka: nothing was sent ({name})")
     if code == KafkaError._SSL:  # noqa: SLF001  # likewise
         return StorageError("kafka: no TLS with the broker: is ssl.ca.location right, and does it speak TLS there?")

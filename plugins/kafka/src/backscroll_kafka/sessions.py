@@ -1,6 +1,7 @@
 """What one call sees of a session: its turns with their verdicts, as far as the call has to look."""
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from backscroll.backend import PAGE_BYTES, Deadline, Page, Row, Turn, Window
@@ -222,7 +223,8 @@ class Sight:
             offsets = await (self._down(paging, many) if window.newest else self._up(paging, many))
             if not offsets:
                 return Page(paging.rows, None)
-            await self.load(offsets, 2 * PAGE_BYTES, whole=True)
+            offsets = self._enough(offsets, window.limit - len(paging.rows))
+            await self.load(offsets, PAGE_BYTES, whole=True)
             for offset in offsets:
                 if not self._has(offset, whole=True):  # there were too many bytes before it
                     many = 1
@@ -231,7 +233,19 @@ class Sight:
                     return Page(paging.rows, paging.resume)
             else:
                 many = min(MOST_TURNS, 2 * many)
+            if paging.size > PAGE_BYTES // 2:
+                # The next records would come on top of these.
+                return Page(paging.rows, paging.rows[-1].seq)
             self._values.clear()
+
+    def _enough(self, offsets: list[int], messages: int) -> list[int]:
+        """The first of some turns that may have so many messages, by what is known of them."""
+        for number, offset in enumerate(offsets, 1):
+            entry = self._entries.get(offset) or self._session.entries.get(offset)
+            messages -= entry.length if entry else 1
+            if messages <= 0:
+                return offsets[:number]
+        return offsets
 
     async def _down(self, paging: "_Paging", many: int) -> list[int]:
         """The next turns to look at, from the newest on."""
@@ -291,7 +305,7 @@ class _Paging:
         self._window = window
         self._after = -1 if window.after is None else window.after
         self._before = END << SHIFT if window.before is None else window.before
-        self._size = 0
+        self.size = 0
         self.rows: list[Row] = []
         self.resume: int | None = None
         self.lowest = (self._after + 1) >> SHIFT
@@ -307,7 +321,7 @@ class _Paging:
             self.low = entry.offset + 1
         if not is_live(entry, window.now):
             return False
-        places = self._places(entry)
+        places = self._places(entry, window.limit - len(self.rows) + 1)
         if not places or (await self._sight.verdict(entry)).how is not How.APPLIED:
             return False
         value = await self._sight.value(entry)
@@ -316,10 +330,10 @@ class _Paging:
         lengths = lengths_of(entry, value)
         taken: list[int] = []
         for place in places:
-            if (self.rows or taken) and self._size + lengths[place] > PAGE_BYTES:
+            if (self.rows or taken) and self.size + lengths[place] > PAGE_BYTES:
                 break
             taken.append(place)
-            self._size += lengths[place]
+            self.size += lengths[place]
             if len(self.rows) + len(taken) == window.limit:
                 break
         self.rows += rows_of(entry, value, taken)
@@ -328,12 +342,12 @@ class _Paging:
             self.resume = self.rows[-1].seq
         return is_full
 
-    def _places(self, entry: Entry) -> list[int]:
-        """Which messages of a turn are in the window and not gone, in the order of the page."""
+    def _places(self, entry: Entry, most: int) -> list[int]:
+        """Which messages of a turn are in the window and not gone, in the order of the page, as far as they matter."""
         first, dropped = entry.first_seq, self._sight.dropped
-        low, high = max(0, self._after + 1 - first), min(entry.length, self._before - first)
-        places = [place for place in range(low, high) if not dropped.has(first + place)]
-        return places[::-1] if self._window.newest else places
+        window = range(max(0, self._after + 1 - first), min(entry.length, self._before - first))
+        places = reversed(window) if self._window.newest else iter(window)
+        return list(islice((place for place in places if not dropped.has(first + place)), most))
 
 
 def is_live(entry: Entry, now: int) -> bool:

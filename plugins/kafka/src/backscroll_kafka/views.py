@@ -320,16 +320,19 @@ class Views:
             view.foreign += chunk.foreign
             view.problem = view.problem or chunk.problem
             for found, older in chunk.offsets.items():
-                known = view.offsets.get(found)
-                self._size += OF_RECORD * len(older) + (0 if known is not None else OF_SESSION)
-                if known is not None:
-                    older.extend(known)
+                newer = view.offsets.get(found)
+                self._size += OF_RECORD * len(older) + (0 if newer is not None else OF_SESSION)
+                if newer is not None:
+                    older.extend(newer)
                 view.offsets[found] = older
             for found, entries in chunk.controls.items():
                 view.controls[found] = entries + view.controls.get(found, [])
                 session = self._used.get((view.place, found))
                 for entry in entries if session else ():
                     session.dropped.add(entry)  # type: ignore[union-attr]  # there is one
+            if (session := self._used.get((view.place, key))) is not None:
+                records = [(known, value) for at, value in chunk.records if (known := entry_of(at, value))]
+                self.put(view, session, records)
             if self.is_full:
                 view.begins[key] = low
             else:
