@@ -23,13 +23,15 @@ import backscroll
 from backscroll import Store
 from backscroll.backend import Deadline, Turn
 from backscroll.envelope import encode_turn
-from backscroll_conformance.containers import Server
+from backscroll.futures import start as steps
+from backscroll_conformance.containers import Server, free_ports, start
 from backscroll_conformance.relay import Relay
 from backscroll_kafka.access import COMMON, producing
 from backscroll_kafka.index import Chunk
 from backscroll_kafka.layout import Kinds, turn_value
 from backscroll_kafka.options import KafkaOptions
 from backscroll_kafka.plugin import backscroll_servers
+from backscroll_kafka.readers import Job
 
 (SPEC,) = backscroll_servers()
 
@@ -225,12 +227,16 @@ def in_flight(server: Server, rounds: int) -> Iterator[Row]:
         yield Row("in flight / one after the other", ratio, "times", ">=", 2)
 
 
-def round_trips(server: Server, _: int) -> Iterator[Row]:
-    """How often an operation goes to the broker and back, counted on the line."""
-    with Relay(server.published[0]) as relay:
-        url = f"kafka://localhost:{relay.ports[0]}/trips-{uuid.uuid4().hex[:6]}?replication=1&partitions=1"
-        with backscroll.open(url) as store:
-            yield from trips(store, relay, times=CALLS, most=1.5)
+def round_trips(_: Server, __: int) -> Iterator[Row]:
+    """How often an operation goes to the broker and back, counted on the line to one that calls itself by its address."""
+    published = free_ports()
+    with Relay(*published) as relay:
+        server = start(SPEC, relay.ports, published)
+        try:
+            with backscroll.open(server.url) as store:
+                yield from trips(store, relay, times=CALLS, most=1.5)
+        finally:
+            server.remove()
 
 
 def _cold(url: str, told: "multiprocessing.Queue[tuple[float, float, int]]") -> None:
@@ -284,15 +290,11 @@ def _scan(url: str, records: int) -> Iterator[Row]:
 
 
 def _ended(backend: Any, place: tuple[str, int]) -> int:
-    from backscroll.futures import start
-
-    end: int = start(backend._connections.end(place, Deadline(30))).result()  # noqa: SLF001  # likewise
+    end: int = steps(backend._connections.end(place, Deadline(30))).result()  # noqa: SLF001  # likewise
     return end
 
 
 def _job(place: tuple[str, int], high: int, take: Callable[[Any], bool]) -> Any:
-    from backscroll_kafka.readers import Job
-
     return Job(place, 0, high, take, Deadline(120))
 
 

@@ -16,7 +16,7 @@ from backscroll_kafka.readers import Gone, Job, Reader, Tail
 from backscroll_kafka.views import Views
 
 FIRST_STEP: Final = 512
-"""How many records are looked back over at first; twice as many each time after that."""
+"""How many records are looked back over at first; four times as many each time after that."""
 
 LARGEST_STEP: Final = 65_536
 """How many are looked back over at once at the most."""
@@ -29,6 +29,9 @@ FEW: Final = 24
 
 STALE: Final = 10.0
 """For how many seconds it is remembered where a log ended: a bound that only has to lie behind what was there."""
+
+PICKERS: Final = 2
+"""How many clients fetch single records, at the same time."""
 
 MOVES: Final = 5.0
 """After how many seconds it is asked again where the log begins."""
@@ -56,18 +59,20 @@ class Logs:
         self._tail = Tail({**TAIL, **settings}, views.arrived, views.ended, self._lost, views.tick)
         self._reached: dict[Place, tuple[int, float]] = {}
         self._scanner = Reader("backscroll-kafka-scan", {**SCAN, **settings})
-        self._picker = Reader("backscroll-kafka-pick", {**PICK, **settings})
+        self._pickers = [Reader("backscroll-kafka-pick", {**PICK, **settings}) for _ in range(PICKERS)]
 
     def forget(self) -> None:
         """Drop all, in the child of a fork."""
-        for each in (self._tail, self._scanner, self._picker):
+        self._tail.forget()
+        for each in (self._scanner, *self._pickers):
             each.forget()
         self._views.forget()
         self._reached = {}
 
     def close(self) -> None:
         """Let the clients end."""
-        for each in (self._tail, self._scanner, self._picker):
+        self._tail.close()
+        for each in (self._scanner, *self._pickers):
             each.close()
         self._views.close()
 
@@ -178,7 +183,7 @@ class Logs:
                 self._views.next_turn(view)
 
     async def _look_back(self, view: View, key: bytes, begin: int, low: int, deadline: Deadline) -> None:
-        view.step = min(LARGEST_STEP, max(FIRST_STEP, 2 * view.step))
+        view.step = min(LARGEST_STEP, max(FIRST_STEP, 4 * view.step))
         further = max(view.start or 0, min(begin - view.step, max(low, begin - LARGEST_STEP)))
         only = key.__eq__ if self._views.is_full else None
         chunk = Chunk(view.kinds, key, only).below(begin)
@@ -222,9 +227,13 @@ class Logs:
                     left -= len(value)
             return left <= 0
 
-        for low, high in _runs(offsets):
-            reader = self._picker if high - low <= FEW else self._scanner
-            await done(reader.read(Job(view.place, low, high, take, deadline)))
+        runs = _runs(offsets)
+        for begin in range(0, len(runs), PICKERS):
+            some = zip(runs[begin : begin + PICKERS], self._pickers, strict=False)
+            readers = [(picker if high - low <= FEW else self._scanner, low, high) for (low, high), picker in some]
+            reading = [reader.read(Job(view.place, low, high, take, deadline)) for reader, low, high in readers]
+            for each in reading:
+                await done(each)
             if left <= 0:
                 break
         return found

@@ -128,8 +128,9 @@ class Reader:
                     self._check(job)
                     continue
                 batch = [message, *(consumer.consume(more, 0) if more else ())]
-                records = [each for each in batch if each.error() is None]
-                position = max((_past(each) for each in batch), default=position)
+                told = [each for each in batch if each.error() is not None]
+                records = [each for each in batch if each.error() is None] if told else batch
+                position = max(position, *map(_past, (*told, *records[-1:])))
                 if records:
                     if job.take(records):
                         return
