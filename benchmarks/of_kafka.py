@@ -228,7 +228,7 @@ def in_flight(server: Server, rounds: int) -> Iterator[Row]:
 
 
 def round_trips(_: Server, __: int) -> Iterator[Row]:
-    """How often an operation goes to the broker and back, counted on the line to one that calls itself by its address."""
+    """How often an operation goes to the broker and back, counted on the line to it."""
     published = free_ports()
     with Relay(*published) as relay:
         server = start(SPEC, relay.ports, published)
