@@ -245,7 +245,7 @@ class Connections:
                 found = error_of(error)
                 code = found.code() if found else None
                 if is_missing(error):
-                    raise NotThere from error
+                    raise NotThere("kafka: the brokers do not know of the topic, or not yet") from None
                 if code == KafkaError.TOPIC_ALREADY_EXISTS:
                     raise _ThereAlready from error
                 told = self._told(error, writes=False)
@@ -367,8 +367,8 @@ class Connections:
             self._admin = self._producer = None
 
 
-class NotThere(Exception):
-    """The topic is not there."""
+class NotThere(Unavailable):
+    """The topic is not there, or a broker does not know of it yet."""
 
 
 class _ThereAlready(Exception):

@@ -3,13 +3,15 @@
 import heapq
 import time
 from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import Future
 from typing import Final, NamedTuple
 
 from confluent_kafka import murmur2
 
 from backscroll.backend import Deadline, Health, SessionPage, session_page
 from backscroll.errors import SchemaError, Unavailable
-from backscroll_kafka.connections import Connections, Place, Topic
+from backscroll.futures import done, start
+from backscroll_kafka.connections import Connections, NotThere, Place, Topic
 from backscroll_kafka.fold import APPEND, DELETE
 from backscroll_kafka.index import BITS, Chunk, View
 from backscroll_kafka.layout import Kinds, is_hashed, session_of, topic_of
@@ -140,17 +142,24 @@ class Topics:
         Raises:
             SchemaError: It cannot, with what to change.
         """
+        places = [(name, partition) for partition in range(topic.partitions)]
+        asking = start(self._connections.ends(places, deadline))
         settings = await self._connections.settings_of(name, deadline)
         if (why := unusable(name, topic, settings, self._options)) is not None:
             raise SchemaError(f"kafka: {why}")
-        places = [(name, partition) for partition in range(topic.partitions)]
-        ends = await self._connections.ends(places, deadline)
-        looked = 0
-        for place, end in zip(places, ends, strict=True):
+        ends, looked = await self._known_to_all(asking), 0
+        for place, end in zip(places, ends, strict=False):
             if end and looked < SAMPLES:
                 looked += 1
                 if await self._is_ours(place, topic, end, deadline):
                     return
+
+    async def _known_to_all(self, asking: "Future[list[int]]") -> list[int]:
+        """The ends of the logs; none where a broker does not know yet of a topic that was just made."""
+        try:
+            return await done(asking)
+        except NotThere:
+            return []
 
     async def _is_ours(self, place: Place, topic: Topic, end: int, deadline: Deadline) -> bool:
         """Whether the last records of a place are such as this store writes.
@@ -158,13 +167,11 @@ class Topics:
         Raises:
             SchemaError: They are of another number of partitions, or a newer release.
         """
-        low = max(end - SAMPLE, await self._connections.start(place, deadline))
         chunk = Chunk(Kinds(topic.partitions)).below(end)
-        if low < end:
-            try:
-                await self._logs.scan(place, low, end, chunk, deadline)
-            except Gone:
-                return False
+        try:
+            await self._logs.scan(place, max(0, end - SAMPLE), end, chunk, deadline)
+        except Gone:
+            return False  # retention took some of them
         if chunk.problem is not None:
             raise chunk.problem
         return bool(chunk.offsets)
@@ -182,10 +189,16 @@ class Topics:
             options = self._options
             await self._connections.make(name, partitions_of(options), of_a_new_topic(options), deadline)
         # A topic is made some time before all brokers know of it.
-        while (found := await self._find(name, deadline)) is None or found.leaderless:
+        while (found := await self._just_made(name, deadline)) is None or found.leaderless:
             if found is not None:
                 self._known.pop(name)
             await self._connections.pause(POLL, deadline)
+
+    async def _just_made(self, name: str, deadline: Deadline) -> Topic | None:
+        try:
+            return await self._find(name, deadline)
+        except NotThere:
+            return None
 
     async def health(self, deadline: Deadline) -> Health:
         """The health of the topic, as it is now."""
