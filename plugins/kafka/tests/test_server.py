@@ -4,14 +4,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import attrs
 import pytest
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic
 from conftest import KAFKA
-from told import message, texts, until
+from told import make, message, texts, turn_of, write
 
 import backscroll
 from backscroll import Store
@@ -19,7 +17,6 @@ from backscroll.backend import Deadline
 from backscroll.errors import (
     InvalidOption,
     InvalidURL,
-    MessageTooLarge,
     OutcomeUnknown,
     SchemaError,
     StorageError,
@@ -27,37 +24,9 @@ from backscroll.errors import (
     VersionConflict,
 )
 from backscroll_conformance.servers import running
-from backscroll_kafka.layout import bound_value, topic_of, turn_value
+from backscroll_kafka.layout import bound_value, turn_value
 
 Opened = Callable[..., Store]
-
-
-def make(admin: Any, topic: str, partitions: int = 2, **settings: str) -> None:
-    """Make a topic as an administrator, with room for turns and without retention unless it is told otherwise."""
-    given = {"retention_ms": "-1", "max_message_bytes": "6000000", **settings}
-    named = {name.replace("_", "."): value for name, value in given.items()}
-    admin.create_topics([NewTopic(topic, partitions, 1, config=named)])[topic].result()
-
-
-def places(topic: str, partitions: int = 2) -> list[TopicPartition]:
-    """The partitions of a topic."""
-    return [TopicPartition(topic, number) for number in range(partitions)]
-
-
-def write(producer: Any, topic: str, key: bytes | None, value: bytes | None, partition: int = 0) -> None:
-    """Write a record as another program does."""
-    producer.produce(topic, value, key, partition=partition)
-    assert producer.flush(30) == 0
-
-
-def spot(store: Store, session_id: str) -> tuple[Any, Any]:
-    """The backend of a store, and the place of a session in it."""
-    backend: Any = store._backend
-    [topic] = backend._topics._known.values()
-    name = backend._topics._name
-    from confluent_kafka import murmur2
-
-    return backend, (name, murmur2(session_id.encode(), topic.partitions))
 
 
 def test_a_timed_out_turn_that_lands_after_its_repeat_counts_once() -> None:
@@ -67,7 +36,7 @@ def test_a_timed_out_turn_that_lands_after_its_repeat_counts_once() -> None:
             session_id = f"frozen {number}"
             for store in (one, other):
                 store.append(session_id, message("before"))
-            turn = attrs.evolve(_turn(one, "own"), age=0.0)
+            turn = attrs.evolve(turn_of(one, "own"), age=0.0)
             with server.paused(), pytest.raises(OutcomeUnknown):
                 one._backend.append(session_id, turn, Deadline(1))
             answer = other.append(session_id, message("own"), turn_id=turn.turn_id)
@@ -76,81 +45,6 @@ def test_a_timed_out_turn_that_lands_after_its_repeat_counts_once() -> None:
             assert (again.seqs, again.duplicate) == (answer.seqs, True)
             for store in (one, other):
                 assert texts(store, session_id) == ["before", "before", "own", "after"]
-
-
-def test_a_topic_that_two_processes_make_at_once_is_made_once(port: int, topic: str, opened: Opened) -> None:
-    """Both append."""
-    code = (
-        "import backscroll, sys\n"
-        "with backscroll.open(sys.argv[1]) as store:\n"
-        "    store.append('made', {'role': 'user', 'content': sys.argv[2]})\n"
-    )
-    url = f"kafka://localhost:{port}/{topic}?partitions=3"
-    started = [
-        subprocess.Popen([sys.executable, "-W", "error", "-c", code, url, name], stderr=subprocess.PIPE, text=True)
-        for name in "ab"
-    ]
-    errors = [process.communicate(timeout=60)[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0], errors
-    assert sorted(texts(opened("partitions=3"), "made")) == ["a", "b"]
-
-
-def test_another_number_of_partitions_is_refused(admin: Any, topic: str, opened: Opened) -> None:
-    """With the number that there is."""
-    make(admin, topic, 3)
-    store = opened("partitions=2")
-    for call in (store.setup, store.ping, lambda: store.append("s", message("a")), lambda: store.last("s")):
-        with pytest.raises(SchemaError, match="open it with partitions=3"):
-            call()
-    assert opened("").append("s", message("a")).version
-
-
-@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
-def test_a_topic_that_is_compacted_is_refused(admin: Any, topic: str, opened: Opened, policy: str) -> None:
-    """With what to change."""
-    make(admin, topic, cleanup_policy=policy)
-    store = opened()
-    for call in (store.setup, lambda: store.append("s", message("a")), lambda: store.last("s")):
-        with pytest.raises(SchemaError, match=r"set cleanup\.policy=delete"):
-            call()
-
-
-def test_partitions_that_are_added_later_are_refused(admin: Any, topic: str, opened: Opened) -> None:
-    """With why; also where the store does not say how many there have to be."""
-    opened().append("s", message("a"))
-    admin.create_partitions([NewPartitions(topic, 4)])[topic].result()
-    until(lambda: len(admin.list_topics(topic).topics[topic].partitions) == 4)
-    for call in (lambda: opened("").append("s", message("b")), lambda: opened("").last("s")):
-        with pytest.raises(SchemaError, match="had 2 partitions when messages were written, and has 4"):
-            call()
-
-
-def test_a_topic_that_is_made_again_is_refused(admin: Any, topic: str, opened: Opened, session_id: str) -> None:
-    """By a store that knew it before, whatever it does; a new one finds it empty."""
-    stores = [opened() for _ in range(4)]
-    for store in stores:
-        for number in range(5):
-            store.append(session_id, message(number))
-    for store in stores[:2]:
-        store.last(session_id)
-    admin.delete_topics([topic])[topic].result()
-    until(lambda: topic not in admin.list_topics().topics)
-    make(admin, topic)
-    until(lambda: topic in admin.list_topics().topics)
-    calls: list[Callable[[Store], object]] = [
-        lambda store: store.last(session_id),
-        lambda store: store.append(session_id, message("late"), turn_id="own"),
-        lambda store: store.append(session_id, message("late")),
-        lambda store: store.clear(session_id),
-    ]
-    for store, call in zip(stores, calls, strict=True):
-        for _ in range(2):
-            with pytest.raises(SchemaError, match="deleted and made again"):
-                call(store)
-    anew = opened()
-    assert texts(anew, session_id) == []
-    anew.append(session_id, message("anew"))
-    assert texts(anew, session_id) == ["anew"]
 
 
 def test_foreign_records_are_passed_over_and_counted(
@@ -265,7 +159,7 @@ def test_an_unknown_try_decides_about_its_own_session_only(topic: str, opened: O
     backend: Any = store._backend
     for name in ("one", "two"):
         store.append(name, message("before"))
-    turn = _turn(store, "own")
+    turn = turn_of(store, "own")
     backend._doubtful[(b"one", turn.turn_id.bytes)] = 0
     for name in ("one", "two"):
         answer = backend.append(name, attrs.evolve(turn, age=1.0), Deadline(10))
@@ -280,7 +174,7 @@ def test_a_conditional_turn_that_is_there_is_never_told_as_a_conflict(
     store, other = opened("partitions=1"), opened("partitions=1")
     backend: Any = store._backend
     version = store.append(session_id, message("before")).version
-    turn = attrs.evolve(_turn(store, "own"), expected_version=version)
+    turn = attrs.evolve(turn_of(store, "own"), expected_version=version)
     sight_end = backend._views.find((topic, 0)).end if backend._views.find((topic, 0)) else 1
 
     produce = backend._connections.produce
@@ -303,7 +197,7 @@ def test_a_conditional_turn_that_another_one_overtakes_conflicts(
     store = opened("partitions=1")
     backend: Any = store._backend
     version = store.append(session_id, message("before")).version
-    produce, rival = backend._connections.produce, _turn(store, "rival")
+    produce, rival = backend._connections.produce, turn_of(store, "rival")
 
     def overtaken(place: Any, key: bytes, value: bytes, deadline: Any) -> Any:
         write(producer, topic, key, turn_value(rival, 1, 1))
@@ -315,11 +209,6 @@ def test_a_conditional_turn_that_another_one_overtakes_conflicts(
     assert caught.value.current == store.version(session_id) > version
     for each in (store, opened("partitions=1")):
         assert texts(each, session_id) == ["before", "rival"]
-
-
-def _turn(store: Store, text: str) -> Any:
-    turn: Any = store._encoded(message(text), uuid4(), None, None, None)
-    return turn
 
 
 def test_past_its_budget_the_index_is_given_up_and_everything_is_found_all_the_same(opened: Opened) -> None:
@@ -344,91 +233,6 @@ def test_past_its_budget_the_index_is_given_up_and_everything_is_found_all_the_s
     for name in names[:3]:
         backend._views._forget_session(*next(one for one in backend._views._used if one[1] == name.encode()))
         assert texts(store, name)[:2] == ["a", "b"]
-
-
-def test_what_is_over_a_limit_of_the_topic_is_told_with_the_setting(
-    admin: Any, topic: str, opened: Opened, session_id: str
-) -> None:
-    """By the broker, by the client, and by `ping` beforehand; nothing is stored."""
-    make(admin, topic, max_message_bytes="50000")
-    noise = "".join(uuid4().hex for _ in range(5_000))
-    store = opened(setup="never")
-    [problem] = store.ping().problems
-    assert "max.message.bytes of the topic is 50,000, below max_turn_bytes=4,194,304" in problem
-    with pytest.raises(MessageTooLarge, match="max_turn_bytes=4,194,304"):
-        store.append(session_id, message(noise))
-    tight = opened(setup="never", max_turn_bytes=40_000)
-    assert tight.ping().problems == ()
-    with pytest.raises(MessageTooLarge, match="max_turn_bytes=40,000"):
-        tight.append(session_id, message(noise))
-    with pytest.raises(MessageTooLarge, match="max_turn_bytes"):
-        tight._backend.append(session_id, attrs.evolve(_turn(store, "x"), bodies=(b"x" * 2_000_000,)), Deadline(10))
-    assert store.version(session_id) == 0
-    assert tight.append(session_id, message("fits")).version
-
-
-def test_retention_that_nobody_asked_for_is_told(admin: Any, topic: str, opened: Opened) -> None:
-    """Kafka's own default drops history after a week."""
-    make(admin, topic, retention_ms="604800000")
-    [problem] = opened(setup="never").ping().problems
-    assert "drops what is older than 7 days" in problem
-    assert opened("retention=7d&setup=never").ping().problems == ()
-
-
-def test_a_topic_is_made_as_it_is_told(admin: Any, topic: str, opened: Opened) -> None:
-    """With retention, partitions and room for the largest turn."""
-    opened("partitions=5&retention=30d&max_turn_bytes=2000000").setup()
-    [settings] = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, topic)]).values()
-    found = {name: entry.value for name, entry in settings.result().items()}
-    assert found["retention.ms"] == str(30 * 86_400_000)
-    assert found["cleanup.policy"] == "delete"
-    assert int(found["max.message.bytes"]) >= 2_000_000
-    assert len(admin.list_topics(topic).topics[topic].partitions) == 5
-
-
-def test_settings_that_change_later_are_told_by_ping(admin: Any, topic: str, opened: Opened) -> None:
-    """It looks each time."""
-    store = opened()
-    assert store.setup().problems == ()
-    entry = ConfigEntry("cleanup.policy", "compact", incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    [changed] = admin.incremental_alter_configs([resource]).values()
-    changed.result()
-    with pytest.raises(SchemaError, match=r"set cleanup\.policy=delete"):
-        store.ping()
-
-
-def test_the_topic_is_left_to_others_where_it_is_told_so(topic: str, opened: Opened) -> None:
-    """Reads find nothing, appending says what to do, and `ping` too."""
-    store = opened(setup="never")
-    assert (store.last("s"), store.version("s"), store.sessions().session_ids) == ([], 0, ())
-    with pytest.raises(SchemaError, match=f"topic {topic} is missing: call setup"):
-        store.append("s", message("a"))
-    [problem] = store.ping().problems
-    assert "is missing" in problem
-    store.setup()
-    assert store.append("s", message("a")).version
-
-
-def test_each_session_may_have_a_topic_of_its_own(admin: Any, topic: str, opened: Opened) -> None:
-    """Whatever its id holds; the topics are as they are told, and the sessions are listed."""
-    query = "layout=topic&partitions=1&retention=7d"
-    names = ["plain-1", "a.b", "a_b", "A/ö 🙂", "x" * 500, " ", "_61", "a"]
-    store = opened(query)
-    for name in names:
-        answer = store.append(name, [message("a"), message(name)], turn_id="own")
-        assert store.append(name, [message("a"), message(name)], turn_id="own").seqs == answer.seqs
-    for each in (store, opened(query)):
-        for name in names:
-            assert texts(each, name) == ["a", name]
-        page = each.sessions(limit=5)
-        assert [*page, *each.sessions(cursor=page.cursor)] == sorted(names, key=str.encode)
-    assert opened(query).last("never appended to") == []
-    store.delete("a.b")
-    assert "a.b" not in opened(query).sessions().session_ids
-    assert store.append("a.b", message("anew")).seqs[0] > 1
-    found = [name for name in admin.list_topics().topics if name.startswith(topic)]
-    assert sorted(found) == sorted(topic_of(f"{topic}-", name) for name in names)
 
 
 def test_a_child_of_a_fork_ends_like_any_process(port: int, topic: str, opened: Opened, session_id: str) -> None:
