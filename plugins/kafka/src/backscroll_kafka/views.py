@@ -244,6 +244,7 @@ class Views:
     def use(self, view: View, key: bytes) -> Session:
         """What is kept of a session, which is in use from now on."""
         with self.lock:
+            self._keep_to_budget()
             name = view.place, key
             session = self._used.get(name)
             if session is None:
