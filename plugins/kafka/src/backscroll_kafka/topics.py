@@ -2,7 +2,7 @@
 
 import heapq
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Final, NamedTuple
 
@@ -218,43 +218,36 @@ class Topics:
     async def sessions(self, prefix: str, cursor: str | None, limit: int, deadline: Deadline) -> SessionPage:
         """A page of the sessions."""
         limit = min(limit, SESSIONS_AT_ONCE)
-        found: list[str] = []
-        async for session_id in self._names(prefix, cursor, deadline):
-            found.append(session_id)
-            if len(found) > limit:
-                break
-        return session_page(found, prefix, limit)
+        names = self._names if self._is_shared else self._names_of_topics
+        return session_page(await names(prefix, cursor, limit + 1, deadline), prefix, limit)
 
-    async def _names(self, prefix: str, cursor: str | None, deadline: Deadline) -> AsyncIterator[str]:
-        """The sessions whose ids start so, behind the cursor, in the order of their bytes."""
-        if not self._is_shared:
-            async for session_id in self._names_of_topics(prefix, cursor, deadline):
-                yield session_id
-            return
+    async def _names(self, prefix: str, cursor: str | None, most: int, deadline: Deadline) -> list[str]:
+        """The first sessions whose ids start so, behind the cursor, in the order of their bytes."""
         topic = await self._find(self._name, deadline)
         if topic is None:
-            return
+            return []
         places = [(self._name, partition) for partition in range(topic.partitions)]
-        views = await self._logs.current_all(places, topic, deadline)
-        low, start = b"" if cursor is None else cursor.encode(), prefix.encode()
         listed: list[tuple[bytes, View, bool]] = []
-        for view in views:
-            listed += await self._listed(view, start, low, cursor is None, deadline)
-        heapq.heapify(listed_keys := [(key, number) for number, (key, _, _) in enumerate(listed)])
-        while listed_keys:
-            key, number = heapq.heappop(listed_keys)
+        for view in await self._logs.current_all(places, topic, deadline):
+            low = None if cursor is None else cursor.encode()
+            listed += await self._listed(view, prefix.encode(), low, deadline)
+        waiting = [(key, number) for number, (key, _, _) in enumerate(listed)]
+        heapq.heapify(waiting)
+        found: list[str] = []
+        while waiting and len(found) < most:
+            key, number = heapq.heappop(waiting)
             _, view, is_doubtful = listed[number]
-            if is_doubtful and await Sight(self._logs, self._views, view, key, deadline).newest() is None:
-                continue
-            yield key.decode()
+            if not is_doubtful or await Sight(self._logs, self._views, view, key, deadline).newest() is not None:
+                found.append(key.decode())
+        return found
 
     async def _listed(
-        self, view: View, prefix: bytes, low: bytes, is_first: bool, deadline: Deadline
+        self, view: View, prefix: bytes, low: bytes | None, deadline: Deadline
     ) -> list[tuple[bytes, View, bool]]:
         """The sessions of a place, and whether each has to be looked at, since it was deleted at least once."""
 
         def wanted(key: bytes) -> bool:
-            return key.startswith(prefix) and (is_first or key > low)
+            return key.startswith(prefix) and (low is None or key > low)
 
         if not self._views.is_full:
             await self._logs.reach(view, b"", 0, deadline)
@@ -266,8 +259,9 @@ class Topics:
             offsets, controls = view.offsets, view.controls
         count = view.kinds.partitions
         with self._views.lock:
-            # What lies in another partition than its key's is no session of ours.
-            keys = [key for key in offsets if wanted(key) and murmur2(key, count) == view.place[1]]
+            keys = [key for key in offsets if wanted(key)]
+        # What lies in another partition than its key's is no session of ours, nor is what is no text.
+        keys = [key for key in keys if murmur2(key, count) == view.place[1] and _is_text(key)]
         listed = []
         for key in keys:
             dropped = [entry for entry in controls.get(key, ()) if entry.kind == DELETE]
@@ -275,25 +269,26 @@ class Topics:
                 listed.append((key, view, bool(dropped)))
         return listed
 
-    async def _names_of_topics(self, prefix: str, cursor: str | None, deadline: Deadline) -> AsyncIterator[str]:
-        """The sessions that have topics of their own."""
+    async def _names_of_topics(self, prefix: str, cursor: str | None, most: int, deadline: Deadline) -> list[str]:
+        """The first sessions that have topics of their own, likewise."""
         ids = []
         for name in await self._connections.topics(deadline):
             session_id = session_of(self._name, name)
             if session_id is None and is_hashed(self._name, name):
                 session_id = await self._told_by(name, deadline)
-            if (
-                session_id
-                and session_id.startswith(prefix)
-                and (cursor is None or session_id.encode() > cursor.encode())
-            ):
+            is_behind = session_id and (cursor is None or session_id.encode() > cursor.encode())
+            if session_id and is_behind and session_id.startswith(prefix):
                 ids.append(session_id)
+        found: list[str] = []
         for session_id in sorted(ids, key=str.encode):
             spot = await self.spot(session_id, deadline)
+            if len(found) == most:
+                break
             if spot is not None:
                 view = await self._logs.current(spot.place, spot.topic, deadline)
                 if await Sight(self._logs, self._views, view, spot.key, deadline).newest() is not None:
-                    yield session_id
+                    found.append(session_id)
+        return found
 
     async def _told_by(self, name: str, deadline: Deadline) -> str | None:
         """The session of a topic whose name is a hash, as its records tell."""
@@ -306,6 +301,10 @@ class Topics:
             for key in chunk.offsets:
                 return key.decode()
         return None
+
+
+def _is_text(key: bytes) -> bool:
+    return key.decode(errors="ignore").encode() == key
 
 
 def _has_turns(packed: Iterable[int], deleted: int) -> bool:
