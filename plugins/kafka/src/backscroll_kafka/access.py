@@ -61,7 +61,7 @@ _READING: Final = {
 TAIL: Final = {**COMMON, **_READING}
 """The settings of the client that hears what is new."""
 
-SCAN: Final = {**COMMON, **_READING, "fetch.wait.max.ms": 10, "queued.max.messages.kbytes": 32_768}
+SCAN: Final = {**COMMON, **_READING, "fetch.wait.max.ms": 10, "queued.max.messages.kbytes": 2_048}
 """The settings of the client that goes through stretches of the log."""
 
 PICK: Final = {
