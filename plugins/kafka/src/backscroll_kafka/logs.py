@@ -1,6 +1,7 @@
 """Reading the log into the views: up to its end, back from there, and single records."""
 
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -208,35 +209,67 @@ class Logs:
 
     # Single records.
 
-    async def fetch(self, view: View, offsets: Sequence[int], most_bytes: int, deadline: Deadline) -> dict[int, bytes]:
-        """The values of records; those that came before there were too many bytes, at least one.
+    async def fetch(
+        self, view: View, offsets: Sequence[int], most_bytes: int, deadline: Deadline
+    ) -> tuple[dict[int, bytes], set[int]]:
+        """The values of records, and the offsets at which there is none.
+
+        Of the records those that came before there were too many bytes, at least one.
 
         Raises:
             Gone: Some of them are not there any more.
         """
-        found: dict[int, bytes] = {}
-        wanted = set(offsets)
-        left = most_bytes
-
-        def take(messages: Sequence[Any]) -> bool:
-            nonlocal left
-            for message in messages:
-                if message.offset() in wanted:
-                    value = message.value() or b""
-                    found[message.offset()] = value
-                    left -= len(value)
-            return left <= 0
-
+        picked = _Picked(offsets, most_bytes)
         runs = _runs(offsets)
         for begin in range(0, len(runs), PICKERS):
-            some = zip(runs[begin : begin + PICKERS], self._pickers, strict=False)
-            readers = [(picker if high - low <= FEW else self._scanner, low, high) for (low, high), picker in some]
-            reading = [reader.read(Job(view.place, low, high, take, deadline)) for reader, low, high in readers]
+            some = runs[begin : begin + PICKERS]
+            readers = [picker if high - low <= FEW else self._scanner
+                       for (low, high), picker in zip(some, self._pickers, strict=False)]  # fmt: skip
+            reading = [reader.read(Job(view.place, low, high, picked.take, deadline))
+                       for reader, (low, high) in zip(readers, some, strict=True)]  # fmt: skip
             for each in reading:
                 await done(each)
-            if left <= 0:
+            if picked.is_enough:
                 break
-        return found
+            picked.ended(some)
+        return picked.found, picked.holes
+
+
+class _Picked:
+    """Single records on their way.
+
+    Args:
+        offsets: Where they are.
+        most_bytes: How many bytes are enough.
+    """
+
+    def __init__(self, offsets: Sequence[int], most_bytes: int) -> None:
+        self.found: dict[int, bytes] = {}
+        self.holes: set[int] = set()
+        """where nothing was in a run that was read to its end"""
+        self._wanted = set(offsets)
+        self._left = most_bytes
+        self._lock = threading.Lock()
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether reading ends, be it within a run."""
+        return self._left <= 0
+
+    def take(self, messages: Sequence[Any]) -> bool:
+        """Take what is wanted, once: a client reads past the end of its run, and may come upon another one's."""
+        with self._lock:
+            for message in messages:
+                offset = message.offset()
+                if offset in self._wanted and offset not in self.found:
+                    self.found[offset] = value = message.value() or b""
+                    self._left -= len(value)
+            return self.is_enough
+
+    def ended(self, runs: Sequence[tuple[int, int]]) -> None:
+        """Runs were read to their ends."""
+        for low, high in runs:
+            self.holes |= {offset for offset in self._wanted if low <= offset < high} - self.found.keys()
 
 
 def _trust(_: str) -> None:

@@ -106,7 +106,7 @@ class Sight:
 
     async def _fetch(self, offsets: Sequence[int], most_bytes: int) -> None:
         try:
-            found = await self._logs.fetch(self.view, offsets, most_bytes, self._deadline)
+            found, holes = await self._logs.fetch(self.view, offsets, most_bytes, self._deadline)
         except Gone:
             await self._logs.begins_later(self.view, self._deadline)
             for offset in offsets:
@@ -120,9 +120,8 @@ class Sight:
             self._values[offset] = value
             records.append((entry, value))
         self._views.put(self.view, self._session, records)
-        if sum(map(len, found.values())) < most_bytes:
-            for offset in set(offsets) - found.keys():  # the log has a hole there, which only compaction makes
-                self._entries[offset] = Entry(offset, DAMAGED)
+        for offset in holes:  # only compaction makes them
+            self._entries[offset] = Entry(offset, DAMAGED)
 
     async def load_all(self, offsets: Sequence[int]) -> list[Entry]:
         """What records say, all of them."""
@@ -137,7 +136,7 @@ class Sight:
         if kept is None:
             self._values.clear()
             try:
-                found = await self._logs.fetch(self.view, [entry.offset], 1, self._deadline)
+                found, _ = await self._logs.fetch(self.view, [entry.offset], 1, self._deadline)
             except Gone:
                 await self._logs.begins_later(self.view, self._deadline)
                 return None
