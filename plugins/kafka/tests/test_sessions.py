@@ -6,7 +6,7 @@ import pytest
 from faked import Log, run
 
 from backscroll.backend import Window
-from backscroll_kafka.fold import SHIFT
+from backscroll_kafka.fold import DELETE, DISCARD, SHIFT
 from backscroll_kafka.sessions import Sight
 
 
@@ -50,3 +50,18 @@ def test_a_record_that_compaction_took_is_passed_over(log: Log) -> None:
     for seq in seqs[10:20]:
         del log.records[seq >> SHIFT]
     assert walked(log.sight(b"s")) == seqs[:10] + seqs[20:]
+
+
+def test_what_was_dropped_before_a_store_was_opened_is_not_there(log: Log) -> None:
+    """Also where the look back that tells of it comes only with the question."""
+    seqs = [log.turn(b"s") for _ in range(5)]
+    log.remove(b"s", seqs[3])
+    log.drop(b"s", DISCARD, seqs[1] + 1)
+    assert run(log.sight(b"s").live(seqs, 0)) == [seqs[2], seqs[4]]
+
+
+def test_turns_of_a_deleted_session_are_not_there(log: Log) -> None:
+    """Likewise."""
+    seq = log.turn(b"s")
+    log.drop(b"s", DELETE, seq + 1)
+    assert run(log.sight(b"s").live([seq], 0)) == []

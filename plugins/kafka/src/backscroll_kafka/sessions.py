@@ -280,13 +280,14 @@ class Sight:
 
     async def live(self, seqs: Iterable[int], now: int) -> list[int]:
         """Which of some seqs are there."""
+        left = self._left(seqs)
+        if left:
+            await self.reach(min(left) >> SHIFT)
         by_offset: dict[int, list[int]] = {}
-        for seq in seqs:
-            if seq >= self.dropped.deleted and not self.dropped.has(seq):
-                by_offset.setdefault(seq >> SHIFT, []).append(seq)
+        for seq in self._left(left):  # by what the look back told as well
+            by_offset.setdefault(seq >> SHIFT, []).append(seq)
         if not by_offset:
             return []
-        await self.reach(min(by_offset))
         lowest, highest = min(by_offset), max(by_offset)
         there = {offset for offset in self._turns(lowest, highest + 1, END) if offset in by_offset}
         found: list[int] = []
@@ -294,6 +295,10 @@ class Sight:
             if is_live(entry, now) and (await self.verdict(entry)).how is How.APPLIED:
                 found += [seq for seq in by_offset[entry.offset] if seq < entry.version]
         return found
+
+    def _left(self, seqs: Iterable[int]) -> list[int]:
+        """Which of some seqs were not dropped, by what is known."""
+        return [seq for seq in seqs if seq >= self.dropped.deleted and not self.dropped.has(seq)]
 
 
 class _Paging:
