@@ -5,6 +5,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from weakref import WeakSet
 
 from backscroll.backend import Deadline
 from backscroll.errors import BackscrollError, SchemaError
@@ -38,13 +39,15 @@ DAMAGED: Final = 0
 class Session:
     """What is kept of a session in use."""
 
-    __slots__ = ("dropped", "entries", "known", "size", "value_bytes", "values")
+    __slots__ = ("dropped", "entries", "known", "size", "users", "value_bytes", "values")
 
     def __init__(self, dropped: Dropped) -> None:
         self.dropped: Final = dropped
         self.entries: Final[dict[int, Entry]] = {}
         self.values: Final[dict[int, bytes]] = {}
         self.known: Final[dict[int, Verdict]] = {}
+        self.users: Final[WeakSet[object]] = WeakSet()
+        """those who have it in hand, as long as there are: it makes no room for others meanwhile"""
         self.value_bytes = 0
         self.size = OF_ENTRY
 
@@ -153,3 +156,14 @@ class View:
         self.turn: list[Waiter] = []
         """those who wait to look back, the first of whom does"""
         self.used_at = time.monotonic()
+
+    def begin_anew(self, key: bytes) -> None:
+        """Know of a session what comes from now on."""
+        self.forget(key)
+        self.offsets[key] = array("Q")
+        self.begins[key] = self.end
+
+    def forget(self, key: bytes) -> None:
+        """Know nothing of a session any more."""
+        for known in (self.offsets, self.controls, self.begins):
+            known.pop(key, None)

@@ -171,13 +171,18 @@ class Logs:
     # Back from there.
 
     async def reach(self, view: View, key: bytes, low: int, deadline: Deadline) -> None:
-        """Look back until all records of a session are known from an offset on, or from the beginning of the log."""
+        """Look back until all records of a session are known from an offset on, or from the beginning of the log.
+
+        Of a session that nobody uses nothing is known once the index is given up.
+        """
         while True:
             begin = self._views.begin_of(view, key)
             if begin <= max(low, view.start or 0):
                 return
             await done(self._views.first_turn(view))
             try:
+                if self._views.is_nobodys(view, key):
+                    return
                 if begin == self._views.begin_of(view, key):
                     await self._look_back(view, key, begin, low, deadline)
             finally:
@@ -193,7 +198,7 @@ class Logs:
         except Gone:
             await self.begins_later(view, deadline)
             return
-        self._views.merge(view, chunk, further, key)
+        self._views.merge(view, chunk, further, begin, key)
 
     async def scan(self, place: Place, low: int, high: int, chunk: Chunk, deadline: Deadline) -> None:
         """Let a chunk take all records from one offset up to another."""

@@ -54,7 +54,7 @@ class Sight:
         self._logs = logs
         self._views = views
         self._deadline = deadline
-        self._session = views.use(view, key)
+        self._session = views.use(view, key, self)
         self._entries: dict[int, Entry] = {}
         self._values: dict[int, bytes] = {}
         if len(self._session.known) > 8 * MOST_TURNS:
@@ -119,7 +119,7 @@ class Sight:
             self._entries[offset] = entry
             self._values[offset] = value
             records.append((entry, value))
-        self._views.put(self.view, self._session, records)
+        self._views.put(self.view, self.key, self._session, records)
         for offset in holes:  # only compaction makes them
             self._entries[offset] = Entry(offset, DAMAGED)
 

@@ -241,39 +241,58 @@ class Views:
 
     # Sessions.
 
-    def use(self, view: View, key: bytes) -> Session:
-        """What is kept of a session, which is in use from now on."""
+    def use(self, view: View, key: bytes, by: object) -> Session:
+        """What is kept of a session, which makes no room for others while there is whoever uses it.
+
+        Raises:
+            Unavailable: The view was dropped.
+        """
         with self.lock:
+            if self._views.get(view.place) is not view:
+                raise self._dropped()
             self._keep_to_budget()
             name = view.place, key
             session = self._used.get(name)
             if session is None:
+                if self.is_full and key not in view.begins:
+                    view.begin_anew(key)
                 session = self._used[name] = Session(Dropped(view.controls.get(key, ())))
                 self._cached += session.size
-                if self.is_full and key not in view.offsets:
-                    view.offsets[key] = array("Q")
-                    view.begins[key] = view.end
+            session.users.add(by)
             self._used.move_to_end(name)
-            while self._cached > self._cache_bytes and len(self._used) > 1:
-                self._forget_session(*next(iter(self._used)))
+            self._make_room()
             return session
+
+    def _dropped(self) -> BackscrollError:
+        return Closed() if self.is_closed else Unavailable("kafka: the partition has to be looked at anew")
+
+    def _make_room(self) -> None:
+        """Give up sessions that nobody uses, those first that were used the longest time ago."""
+        too_much, idle = self._cached - self._cache_bytes, []
+        for name, session in self._used.items():
+            if too_much <= 0:
+                break
+            if not session.users:
+                too_much -= session.size
+                idle.append(name)
+        for name in idle:
+            self._forget_session(*name)
 
     def _forget_session(self, place: Place, key: bytes) -> None:
         self._cached -= self._used.pop((place, key)).size
         view = self._views.get(place)
         if self.is_full and view is not None:
-            for known in (view.offsets, view.controls, view.begins):
-                known.pop(key, None)
+            view.forget(key)
 
-    def put(self, view: View, session: Session, records: Sequence[tuple[Entry, bytes]]) -> None:
-        """Keep records of a session in use."""
+    def put(self, view: View, key: bytes, session: Session, records: Sequence[tuple[Entry, bytes]]) -> None:
+        """Keep records of a session, as long as it is one of those in use."""
         with self.lock:
-            is_used = self._views.get(view.place) is view
-            before = session.size
+            if self._used.get((view.place, key)) is not session:
+                return
+            self._cached -= session.size
             for entry, value in records:
                 session.put(entry, value)
-            if is_used:
-                self._cached += session.size - before
+            self._cached += session.size
 
     def begin_of(self, view: View, key: bytes) -> int:
         """From which offset on all records of a session are known."""
@@ -313,32 +332,42 @@ class Views:
 
     # Looking back.
 
-    def merge(self, view: View, chunk: Chunk, low: int, key: bytes) -> None:
-        """Add what a scan found below what was known."""
+    def is_nobodys(self, view: View, key: bytes) -> bool:
+        """Whether only the sessions in use are known, and this is none of them."""
+        with self.lock:
+            return self.is_full and key not in view.begins and self._views.get(view.place) is view
+
+    def merge(self, view: View, chunk: Chunk, low: int, begin: int, key: bytes) -> None:
+        """Add what a scan found from `low` up to `begin`, unless it is not from there on any more that all is known."""
         with self.lock:
             if self._views.get(view.place) is not view:
                 return
-            view.foreign += chunk.foreign
             view.problem = view.problem or chunk.problem
-            for found, older in chunk.offsets.items():
-                newer = view.offsets.get(found)
-                self._size += OF_RECORD * len(older) + (0 if newer is not None else OF_SESSION)
-                if newer is not None:
-                    older.extend(newer)
-                view.offsets[found] = older
-            for found, entries in chunk.controls.items():
-                view.controls[found] = entries + view.controls.get(found, [])
-                session = self._used.get((view.place, found))
-                for entry in entries if session else ():
-                    session.dropped.add(entry)  # type: ignore[union-attr]  # there is one
+            if begin != (view.begins.get(key) if self.is_full else view.begin):
+                return
+            view.foreign += chunk.foreign
+            for found in chunk.offsets.keys() & {key} if self.is_full else chunk.offsets.keys():
+                self._add_older(view, found, chunk)
             if (session := self._used.get((view.place, key))) is not None:
                 records = [(known, value) for at, value in chunk.records if (known := entry_of(at, value))]
-                self.put(view, session, records)
+                self.put(view, key, session, records)
             if self.is_full:
                 view.begins[key] = low
             else:
                 view.begin = low
                 self._keep_to_budget()
+
+    def _add_older(self, view: View, key: bytes, chunk: Chunk) -> None:
+        older, newer = chunk.offsets[key], view.offsets.get(key)
+        self._size += OF_RECORD * len(older) + (0 if newer is not None else OF_SESSION)
+        if newer is not None:
+            older.extend(newer)
+        view.offsets[key] = older
+        if entries := chunk.controls.get(key):
+            view.controls[key] = entries + view.controls.get(key, [])
+            if (session := self._used.get((view.place, key))) is not None:
+                for entry in entries:
+                    session.dropped.add(entry)
 
     def _keep_to_budget(self) -> None:
         """Once the index takes too much, only the sessions in use are known."""

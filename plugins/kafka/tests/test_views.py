@@ -1,0 +1,121 @@
+"""What a process keeps of a log is all there is of it, or known to end, whatever is given up for room meanwhile."""
+
+from typing import Any
+
+import pytest
+from faked import SECONDS, Log, run
+from test_sessions import walked
+
+from backscroll.backend import Deadline
+from backscroll.errors import Unavailable
+from backscroll_kafka.fold import DELETE, Entry
+
+
+@pytest.fixture
+def log(monkeypatch: Any) -> Log:
+    """A log, and views with room for one session in use."""
+    return Log(monkeypatch, cache_bytes=1)
+
+
+@pytest.fixture
+def full(monkeypatch: Any) -> Log:
+    """Likewise, and without room for the index of all sessions."""
+    return Log(monkeypatch, cache_bytes=1, index_bytes=-1)
+
+
+def test_a_session_in_the_hands_of_a_call_is_not_given_up(log: Log) -> None:
+    """What the call looks back for tells it what was dropped, though others use other sessions meanwhile."""
+    seqs = [log.turn(b"s") for _ in range(3)]
+    log.remove(b"s", seqs[1])
+    sight = log.sight(b"s")
+    log.sight(b"t")
+    assert walked(sight) == [seqs[0], seqs[2]]
+
+
+def test_a_deleted_session_stays_deleted_while_others_use_the_room(log: Log) -> None:
+    """Its version is 0."""
+    version = log.turn(b"s") + 1
+    log.drop(b"s", DELETE, version)
+    sight = log.sight(b"s")
+    log.sight(b"t")
+    assert run(sight.version()) == 0
+
+
+def test_a_session_that_nobody_has_in_hand_makes_room(log: Log) -> None:
+    """Calls that are over hold nothing."""
+    for number in range(50):
+        log.sight(b"%d" % number)
+    assert len(log.views._used) == 1
+
+
+def test_what_is_put_into_a_session_that_made_room_is_not_counted(log: Log) -> None:
+    """Nor kept."""
+    view = log.view()
+    gone = log.views.use(view, b"s", lambda: None)
+    other = log.views.use(view, b"t", log)
+    log.views.put(view, b"s", gone, [(Entry(0, 1), b"x" * 1_000)])
+    assert log.views._cached == other.size
+
+
+def test_a_record_that_comes_during_a_look_back_is_found_without_an_index(full: Log) -> None:
+    """Also where the session would have made room then."""
+    seqs = [full.turn(b"s") for _ in range(3)]
+    sight = full.sight(b"s")
+
+    def meanwhile() -> None:
+        full.sight(b"t")
+        seqs.append(full.turn(b"s"))
+        full.heard()
+
+    full.scanning = meanwhile
+    run(sight.reach(0))
+    full.scanning = bool
+    assert walked(full.sight(b"s")) == seqs
+
+
+def test_an_index_that_is_given_up_during_a_look_back_leaves_no_gap(log: Log) -> None:
+    """In none of the sessions that the look back came upon."""
+    seqs: dict[bytes, list[int]] = {name: [log.turn(name) for _ in range(3)] for name in (b"s", b"u")}
+    sight = log.sight(b"s")
+
+    def meanwhile() -> None:
+        log.views._index_bytes = -1
+        log.sight(b"t")
+        for name, known in seqs.items():
+            known.append(log.turn(name))
+        log.heard()
+
+    log.scanning = meanwhile
+    run(sight.reach(0))
+    log.scanning = bool
+    for name, known in seqs.items():
+        for _ in range(2):
+            log.turn(b"t")
+            assert run(log.sight(name).version()) == known[-1] + 1
+            assert walked(log.sight(name)) == known
+    assert log.views.is_full
+    known.append(log.turn(name))
+    assert walked(log.sight(name)) == known
+
+
+def test_looking_back_for_all_sessions_ends_where_their_index_is_given_up(log: Log) -> None:
+    """Whoever lists them scans the log instead."""
+    log.turn(b"s")
+    view = log.view()
+
+    def meanwhile() -> None:
+        log.views._index_bytes = -1
+        log.sight(b"t")
+
+    log.scanning = meanwhile
+    run(log.logs.reach(view, b"", 0, Deadline(SECONDS)))
+    assert log.views.is_full
+    assert set(view.offsets) <= {b"t"}
+
+
+def test_a_view_that_was_dropped_is_of_no_use(log: Log) -> None:
+    """What it knows goes into no later one."""
+    view = log.view()
+    log.views.drop(view.place)
+    with pytest.raises(Unavailable):
+        log.views.use(view, b"s", log)
