@@ -1,13 +1,15 @@
 """What a process keeps of a log is all there is of it, or known to end, whatever is given up for room meanwhile."""
 
+import threading
 from typing import Any
 
 import pytest
-from faked import SECONDS, Log, run
+from faked import PLACE, SECONDS, Log, run
 from test_sessions import walked
 
 from backscroll.backend import Deadline
-from backscroll.errors import Unavailable
+from backscroll.errors import DeadlineExceeded, Unavailable
+from backscroll.futures import start
 from backscroll_kafka.fold import DELETE, Entry
 
 
@@ -119,3 +121,27 @@ def test_a_view_that_was_dropped_is_of_no_use(log: Log) -> None:
     log.views.drop(view.place)
     with pytest.raises(Unavailable):
         log.views.use(view, b"s", log)
+
+
+def test_whoever_waits_to_look_back_waits_no_longer_than_its_own_deadline(log: Log) -> None:
+    """The one before it goes on, and those behind it get their turn."""
+    log.turn(b"s")
+    view, go_on = log.view(), threading.Event()
+    log.scanning = lambda: go_on.wait(SECONDS)
+    first, late, last = (start(log.sight(b"%d" % number, seconds).reach(0))
+                         for number, seconds in enumerate((SECONDS, 0.0, SECONDS)))  # fmt: skip
+    log.views.tick()
+    with pytest.raises(DeadlineExceeded):
+        late.result(SECONDS)
+    assert not first.done()
+    go_on.set()
+    assert (first.result(SECONDS), last.result(SECONDS)) == (None, None)
+    assert not view.turn
+
+
+def test_whoever_watches_a_view_that_was_dropped_begins_anew(log: Log) -> None:
+    """It is told at once, since nobody else would end it."""
+    view = log.view()
+    log.views.drop(PLACE)
+    with pytest.raises(Unavailable):
+        log.views.watch(view, b"s", 0, Deadline(SECONDS)).result(0.1)

@@ -2,9 +2,10 @@
 
 import time
 from array import array
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from weakref import WeakSet
 
 from backscroll.backend import Deadline
@@ -16,6 +17,9 @@ from backscroll_kafka.waiting import Waiter
 
 BITS: Final = 3
 """An offset is kept with the kind of its record in so many bits below it."""
+
+KIND: Final = (1 << BITS) - 1
+"""These bits."""
 
 OF_SESSION: Final = 260
 """About how many bytes of memory a session takes in the index, beside its records."""
@@ -34,6 +38,9 @@ MOST_VALUE_BYTES: Final = 1 << 18
 
 DAMAGED: Final = 0
 """The kind of a record of ours that cannot be read."""
+
+
+_NONE: Final = array("Q")
 
 
 class Session:
@@ -128,6 +135,14 @@ class Chunk:
         self.problem = self.problem or self._kinds.problem(value)
 
 
+class Waiting(NamedTuple):
+    """Who waits for what is known of an offset, and until when."""
+
+    offset: int
+    waiter: Waiter
+    deadline: Deadline
+
+
 class View:
     """What is known of one place.
 
@@ -151,11 +166,16 @@ class View:
         self.begins: dict[bytes, int] = {}
         """from where on the sessions in use are known, where the index of all is not kept"""
         self.step = 0
-        self.waiters: list[tuple[int, Waiter, Deadline]] = []
-        self.watchers: dict[bytes, list[tuple[int, Waiter, Deadline]]] = {}
-        self.turn: list[Waiter] = []
+        self.waiters: list[Waiting] = []
+        self.watchers: dict[bytes, list[Waiting]] = {}
+        self.turn: list[Waiting] = []
         """those who wait to look back, the first of whom does"""
         self.used_at = time.monotonic()
+
+    def span(self, key: bytes, low: int, high: int) -> tuple["array[int]", int, int]:
+        """The offsets of a session, and which of them lie from one offset of the log up to another, exclusive."""
+        found = self.offsets.get(key, _NONE)
+        return found, bisect_left(found, max(low, self.start or 0) << BITS), bisect_left(found, high << BITS)
 
     def begin_anew(self, key: bytes) -> None:
         """Know of a session what comes from now on."""

@@ -179,14 +179,15 @@ class Logs:
             begin = self._views.begin_of(view, key)
             if begin <= max(low, view.start or 0):
                 return
-            await done(self._views.first_turn(view))
+            turn = self._views.first_turn(view, deadline)
             try:
+                await done(turn.waiter.future)
                 if self._views.is_nobodys(view, key):
                     return
                 if begin == self._views.begin_of(view, key):
                     await self._look_back(view, key, begin, low, deadline)
             finally:
-                self._views.next_turn(view)
+                self._views.next_turn(view, turn)
 
     async def _look_back(self, view: View, key: bytes, begin: int, low: int, deadline: Deadline) -> None:
         view.step = min(LARGEST_STEP, max(FIRST_STEP, 4 * view.step))

@@ -8,18 +8,17 @@ themselves as well, as far as there is room.
 import threading
 import time
 from array import array
-from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from backscroll.backend import Deadline
 from backscroll.errors import BackscrollError, Closed, DeadlineExceeded, Unavailable
 from backscroll_kafka.connections import Place
 from backscroll_kafka.fold import APPEND, Dropped, Entry
-from backscroll_kafka.index import BITS, DAMAGED, OF_RECORD, OF_SESSION, Chunk, Session, View
+from backscroll_kafka.index import BITS, DAMAGED, KIND, OF_RECORD, OF_SESSION, Chunk, Session, View, Waiting
 from backscroll_kafka.layout import entry_of
 from backscroll_kafka.waiting import Waiter
 
@@ -68,11 +67,10 @@ class Views:
             self._size -= sum(OF_SESSION + OF_RECORD * len(found) for found in view.offsets.values())
             for key in [key for key in self._used if key[0] == place]:
                 self._cached -= self._used.pop(key).size
-            waiting = [waiter for _, waiter, _ in view.waiters] + view.turn
-            waiting += [waiter for watching in view.watchers.values() for _, waiter, _ in watching]
+            waiting = [*view.waiters, *view.turn, *chain.from_iterable(view.watchers.values())]
             view.waiters, view.turn, view.watchers = [], [], {}
-        for waiter in waiting:
-            waiter.fail(error or Unavailable("kafka: the partition has to be looked at anew"))
+        for each in waiting:
+            each.waiter.fail(error or self._dropped())
 
     @property
     def places(self) -> list[Place]:
@@ -172,9 +170,9 @@ class Views:
             elif view.end >= offset:
                 waiter.give(None)
             elif self._views.get(view.place) is not view:
-                waiter.fail(Unavailable("kafka: the partition has to be looked at anew"))
+                waiter.fail(self._dropped())
             else:
-                view.waiters.append((offset, waiter, deadline))
+                view.waiters.append(Waiting(offset, waiter, deadline))
         return waiter.future
 
     def watch(self, view: View, key: bytes, seen: int, deadline: Deadline) -> "Future[None]":
@@ -186,51 +184,50 @@ class Views:
                 waiter.fail(Closed())
             elif found and found[-1] >> BITS >= seen:
                 waiter.give(None)
+            elif self._views.get(view.place) is not view:
+                waiter.fail(self._dropped())
             else:
-                view.watchers.setdefault(key, []).append((seen, waiter, deadline))
+                view.watchers.setdefault(key, []).append(Waiting(seen, waiter, deadline))
         return waiter.future
 
-    def first_turn(self, view: View) -> "Future[None]":
-        """Done when nobody else looks back in this view; then `next_turn` has to be called."""
-        waiter = Waiter()
+    def first_turn(self, view: View, deadline: Deadline) -> Waiting:
+        """Done when nobody else looks back in this view; then, or once it failed, `next_turn` has to be called."""
+        mine = Waiting(view.begin, Waiter(), deadline)
         with self.lock:
             if self._views.get(view.place) is not view:
-                waiter.fail(Unavailable("kafka: the partition has to be looked at anew"))
-                return waiter.future
-            view.turn.append(waiter)
+                mine.waiter.fail(self._dropped())
+                return mine
+            view.turn.append(mine)
             is_first = len(view.turn) == 1
         if is_first:
-            waiter.give(None)
-        return waiter.future
+            mine.waiter.give(None)
+        return mine
 
-    def next_turn(self, view: View) -> None:
-        """Let the next one look back."""
+    def next_turn(self, view: View, mine: Waiting) -> None:
+        """Let the next one look back, or wait for it no longer."""
         with self.lock:
-            del view.turn[:1]
-            following = view.turn[0] if view.turn else None
+            view.turn = [each for each in view.turn if each is not mine]
+            following = view.turn[0].waiter if view.turn else None
         if following:
             following.give(None)
 
     def tick(self) -> None:
         """End what has waited for too long."""
-        late: list[tuple[Waiter, Deadline, bool]] = []
+        late: list[Waiting] = []
+        watching: list[Waiting] = []
         with self.lock:
             for view in self._views.values():
+                late += [each for each in view.turn[1:] if not each.deadline.remaining()]
                 if view.waiters:
-                    late += [(each[1], each[2], False) for each in view.waiters if not each[2].remaining()]
-                    view.waiters = [each for each in view.waiters if each[2].remaining()]
-                for key, watching in list(view.watchers.items()):
-                    late += [(each[1], each[2], True) for each in watching if not each[2].remaining()]
-                    left = [each for each in watching if each[2].remaining()]
-                    if left:
-                        view.watchers[key] = left
-                    else:
-                        del view.watchers[key]
-        for waiter, deadline, is_watching in late:
-            if is_watching:
-                waiter.give(None)
-            else:
-                waiter.fail(DeadlineExceeded(f"kafka: the brokers sent nothing within {deadline.seconds:g} s"))
+                    view.waiters = _parted(view.waiters, late)
+                if view.watchers:
+                    left = {key: _parted(some, watching) for key, some in view.watchers.items()}
+                    view.watchers = {key: some for key, some in left.items() if some}
+        for each in watching:
+            each.waiter.give(None)
+        for each in late:
+            seconds = each.deadline.seconds
+            each.waiter.fail(DeadlineExceeded(f"kafka: the brokers sent nothing within {seconds:g} s"))
 
     def close(self) -> None:
         """End all waiting."""
@@ -301,34 +298,24 @@ class Views:
     def between(self, view: View, key: bytes, low: int, high: int) -> list[tuple[int, int]]:
         """The offsets and kinds of a session's records from one offset up to another, exclusive."""
         with self.lock:
-            found = view.offsets.get(key)
-            if found is None:
-                return []
-            low = max(low, view.start or 0)
-            some = found[bisect_left(found, low << BITS) : bisect_left(found, high << BITS)]
-        return [(packed >> BITS, packed & ((1 << BITS) - 1)) for packed in some]
+            found, first, last = view.span(key, low, high)
+            some = found[first:last]
+        return [(packed >> BITS, packed & KIND) for packed in some]
 
     def turns(self, view: View, key: bytes, low: int, high: int, many: int, *, newest: bool) -> list[int]:
         """The offsets of a session's first turns from one offset up to another, exclusive, or of the last, downward."""
         with self.lock:
-            found = view.offsets.get(key)
-            if found is None:
-                return []
-            first, last = bisect_left(found, max(low, view.start or 0) << BITS), bisect_left(found, high << BITS)
+            found, first, last = view.span(key, low, high)
             places = range(last - 1, first - 1, -1) if newest else range(first, last)
-            chosen = islice((found[at] for at in places if found[at] & ((1 << BITS) - 1) == APPEND), many)
+            chosen = islice((found[at] for at in places if found[at] & KIND == APPEND), many)
             return [packed >> BITS for packed in chosen]
 
     def newest(self, view: View, key: bytes, count: int, high: int) -> list[tuple[int, int]]:
         """The offsets and kinds of the last records of a session below an offset, ascending."""
         with self.lock:
-            found = view.offsets.get(key)
-            if found is None:
-                return []
-            last = bisect_left(found, high << BITS)
-            first = max(bisect_left(found, (view.start or 0) << BITS), last - count)
-            some = found[first:last]
-        return [(packed >> BITS, packed & ((1 << BITS) - 1)) for packed in some]
+            found, first, last = view.span(key, 0, high)
+            some = found[max(first, last - count) : last]
+        return [(packed >> BITS, packed & KIND) for packed in some]
 
     # Looking back.
 
@@ -393,3 +380,11 @@ class Views:
                 for (place, _), session in self._used.items():
                     if place == view.place:
                         session.known.clear()
+
+
+def _parted(waiting: Sequence[Waiting], late: list[Waiting]) -> list[Waiting]:
+    """Those who may go on waiting; the others are added to those that are late."""
+    left: list[Waiting] = []
+    for each in waiting:
+        (left if each.deadline.remaining() else late).append(each)
+    return left
