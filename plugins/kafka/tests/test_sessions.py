@@ -65,3 +65,14 @@ def test_turns_of_a_deleted_session_are_not_there(log: Log) -> None:
     seq = log.turn(b"s")
     log.drop(b"s", DELETE, seq + 1)
     assert run(log.sight(b"s").live([seq], 0)) == []
+
+
+def test_counting_a_long_session_keeps_few_verdicts(log: Log) -> None:
+    """However many messages it has."""
+    sight = log.sight(b"s")
+    for _ in range(6_000):
+        log.turn(b"s")
+    log.heard()
+    sight = log.sight(b"s")
+    assert run(sight.count(0)) == 6_000
+    assert len(sight._session.known) < 5_000

@@ -10,7 +10,7 @@ from test_sessions import walked
 from backscroll.backend import Deadline
 from backscroll.errors import DeadlineExceeded, Unavailable
 from backscroll.futures import start
-from backscroll_kafka.fold import DELETE, Entry
+from backscroll_kafka.fold import DELETE, SHIFT, Entry
 
 
 @pytest.fixture
@@ -145,3 +145,62 @@ def test_whoever_watches_a_view_that_was_dropped_begins_anew(log: Log) -> None:
     log.views.drop(PLACE)
     with pytest.raises(Unavailable):
         log.views.watch(view, b"s", 0, Deadline(SECONDS)).result(0.1)
+
+
+def test_what_is_kept_of_removals_counts(log: Log) -> None:
+    """In the index, and where a session is in use, in the cache; a dropped view takes all of it along."""
+    log.turn(b"s")
+    log.view()
+    log.remove(b"s", *range(1_000))
+    log.heard()
+    assert log.views._size > 40_000
+    sight = log.sight(b"s")
+    assert log.views._cached > 40_000
+    size, cached = log.views._size, log.views._cached
+    log.remove(b"s", *range(1_000, 2_000))
+    log.heard()
+    assert log.views._size > size + 40_000
+    assert log.views._cached > cached + 40_000
+    log.views.drop(PLACE)
+    assert (log.views._size, log.views._cached) == (0, 0)
+    del sight
+
+
+def test_a_look_back_counts_the_removals_that_it_finds(log: Log) -> None:
+    """Once, wherever they are kept."""
+    seq = log.turn(b"s")
+    log.remove(b"s", *range(1, 1_001))
+    sight = log.sight(b"s")
+    assert run(sight.live([seq], 0)) == [seq]
+    assert log.views._size > 40_000
+    assert log.views._cached == sum(session.size for session in log.views._used.values()) > 40_000
+    log.views.drop(PLACE)
+    assert log.views._size == 0
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_what_retention_took_is_kept_no_longer(log: Log, is_full: bool) -> None:
+    """Neither offsets nor removals; what is left is found."""
+    log.view()
+    seqs = [log.turn(b"s") for _ in range(100)]
+    log.remove(b"s", *seqs[:50])
+    for number in range(100):
+        log.turn(b"%d" % number)
+    left = [log.turn(b"s") for _ in range(3)]
+    log.remove(b"s", left[1])
+    sight = log.sight(b"s")
+    before = log.views._size
+    if is_full:
+        log.views._index_bytes = -1
+        log.sight(b"t")
+    view = log.view()
+    log.start = left[0] >> SHIFT
+    log.views.cut(view, log.start)
+    assert len(view.offsets[b"s"]) == 4
+    assert b"7" not in view.offsets
+    assert len(view.controls[b"s"]) == 1
+    assert sight.dropped.removed == {left[1]}
+    assert log.views._cached == sum(session.size for session in log.views._used.values())
+    assert is_full or log.views._size < before / 10
+    assert walked(sight) == walked(log.sight(b"s")) == [left[0], left[2]]
+    assert run(log.sight(b"7").version()) == 0

@@ -4,14 +4,14 @@ import time
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 from weakref import WeakSet
 
 from backscroll.backend import Deadline
 from backscroll.errors import BackscrollError, SchemaError
 from backscroll_kafka.connections import Place
-from backscroll_kafka.fold import APPEND, Dropped, Entry, Verdict
+from backscroll_kafka.fold import APPEND, SHIFT, Dropped, Entry, Verdict
 from backscroll_kafka.layout import Kinds, entry_of
 from backscroll_kafka.waiting import Waiter
 
@@ -26,6 +26,12 @@ OF_SESSION: Final = 260
 
 OF_RECORD: Final = 9
 """About how many bytes of memory the offset of a record takes there."""
+
+OF_CONTROL: Final = 300
+"""About how many bytes of memory a record takes there that drops something, beside its seqs."""
+
+OF_SEQ: Final = 40
+"""About how many bytes of memory a removed seq takes, there and in the cache."""
 
 OF_ENTRY: Final = 600
 """About how many bytes of memory a record in the cache takes, beside its messages."""
@@ -46,7 +52,7 @@ _NONE: Final = array("Q")
 class Session:
     """What is kept of a session in use."""
 
-    __slots__ = ("dropped", "entries", "known", "size", "users", "value_bytes", "values")
+    __slots__ = ("dropped", "entries", "known", "users", "value_bytes", "values")
 
     def __init__(self, dropped: Dropped) -> None:
         self.dropped: Final = dropped
@@ -56,7 +62,11 @@ class Session:
         self.users: Final[WeakSet[object]] = WeakSet()
         """those who have it in hand, as long as there are: it makes no room for others meanwhile"""
         self.value_bytes = 0
-        self.size = OF_ENTRY
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        return OF_ENTRY * (1 + len(self.entries)) + self.value_bytes + OF_SEQ * len(self.dropped.removed)
 
     def put(self, entry: Entry, value: bytes) -> None:
         """Keep a record, in place of the oldest ones where there is no room."""
@@ -73,7 +83,11 @@ class Session:
             del self.entries[oldest]
             self.known.pop(oldest, None)
             self.value_bytes -= len(self.values.pop(oldest, b""))
-        self.size = OF_ENTRY * (1 + len(self.entries)) + self.value_bytes
+
+    def cut(self, start: int) -> None:
+        """The log begins at an offset: forget what was removed before it, and verdicts, which may be others now."""
+        self.known.clear()
+        self.dropped.removed = {seq for seq in self.dropped.removed if seq >= start << SHIFT}
 
 
 class Chunk:
@@ -187,3 +201,43 @@ class View:
         """Know nothing of a session any more."""
         for known in (self.offsets, self.controls, self.begins):
             known.pop(key, None)
+
+    def woken(self, keys: set[bytes]) -> list[Waiter]:
+        """Those whose waiting is over, by its end and by the sessions that have something new."""
+        woken = [each.waiter for each in self.waiters if each.offset <= self.end]
+        if woken:
+            self.waiters = [each for each in self.waiters if each.offset > self.end]
+        for key in keys & self.watchers.keys():
+            woken += [each.waiter for each in self.watchers.pop(key)]
+        return woken
+
+    def join(self, key: bytes, chunk: Chunk) -> int:
+        """Add older records of a session; about how many bytes of memory more that takes."""
+        older, newer, controls = chunk.offsets[key], self.offsets.get(key), chunk.controls.get(key, [])
+        size = OF_RECORD * len(older) + of_controls(controls) + (0 if newer is not None else OF_SESSION)
+        if newer is not None:
+            older.extend(newer)
+        self.offsets[key] = older
+        if controls:
+            self.controls[key] = controls + self.controls.get(key, [])
+        return size
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory the index takes."""
+        controls = sum(map(of_controls, self.controls.values()))
+        return controls + sum(OF_SESSION + OF_RECORD * len(found) for found in self.offsets.values())
+
+    def cut(self, start: int) -> None:
+        """Forget what lies before an offset."""
+        for found in self.offsets.values():
+            del found[: bisect_left(found, start << BITS)]
+        # The others may be in the hands of whoever lists them.
+        self.offsets = {key: found for key, found in self.offsets.items() if found or key in self.begins}
+        left = {key: [entry for entry in entries if entry.offset >= start] for key, entries in self.controls.items()}
+        self.controls = {key: entries for key, entries in left.items() if entries}
+
+
+def of_controls(entries: Iterable[Entry]) -> int:
+    """About how many bytes of memory records take that drop something."""
+    return sum(OF_CONTROL + OF_SEQ * len(entry.seqs) for entry in entries)

@@ -57,6 +57,10 @@ class Sight:
         self._session = views.use(view, key, self)
         self._entries: dict[int, Entry] = {}
         self._values: dict[int, bytes] = {}
+        self._forget_verdicts()
+
+    def _forget_verdicts(self) -> None:
+        """Keep memory bounded, however long the session is."""
         if len(self._session.known) > 8 * MOST_TURNS:
             self._session.known.clear()
 
@@ -276,6 +280,7 @@ class Sight:
                     total += sum(not self.dropped.has(entry.first_seq + place) for place in range(entry.length))
             low = offsets[-1] + 1
             self._entries.clear()
+            self._forget_verdicts()
         return total
 
     async def live(self, seqs: Iterable[int], now: int) -> list[int]:

@@ -18,7 +18,18 @@ from backscroll.backend import Deadline
 from backscroll.errors import BackscrollError, Closed, DeadlineExceeded, Unavailable
 from backscroll_kafka.connections import Place
 from backscroll_kafka.fold import APPEND, Dropped, Entry
-from backscroll_kafka.index import BITS, DAMAGED, KIND, OF_RECORD, OF_SESSION, Chunk, Session, View, Waiting
+from backscroll_kafka.index import (
+    BITS,
+    DAMAGED,
+    KIND,
+    OF_RECORD,
+    OF_SESSION,
+    Chunk,
+    Session,
+    View,
+    Waiting,
+    of_controls,
+)
 from backscroll_kafka.layout import entry_of
 from backscroll_kafka.waiting import Waiter
 
@@ -64,7 +75,7 @@ class Views:
             view = self._views.pop(place, None)
             if view is None:
                 return
-            self._size -= sum(OF_SESSION + OF_RECORD * len(found) for found in view.offsets.values())
+            self._size -= view.size
             for key in [key for key in self._used if key[0] == place]:
                 self._cached -= self._used.pop(key).size
             waiting = [*view.waiters, *view.turn, *chain.from_iterable(view.watchers.values())]
@@ -96,7 +107,7 @@ class Views:
                 if key is not None:
                     keys.add(key)
             self._keep_to_budget()
-            woken = [waiter for place, keys in touched.items() for waiter in self._woken(self._views[place], keys)]
+            woken = [waiter for place, keys in touched.items() for waiter in self._views[place].woken(keys)]
         for waiter in woken:
             waiter.give(None)
 
@@ -109,7 +120,7 @@ class Views:
             view.end = offset + 1
             self._note(view, key, offset, value)
             self._keep_to_budget()
-            woken = self._woken(view, {key})
+            woken = view.woken({key})
         for waiter in woken:
             waiter.give(None)
 
@@ -120,17 +131,9 @@ class Views:
             if view is None or offset <= view.end:
                 return
             view.end = offset
-            woken = self._woken(view, set())
+            woken = view.woken(set())
         for waiter in woken:
             waiter.give(None)
-
-    def _woken(self, view: View, keys: set[bytes]) -> list[Waiter]:
-        woken = [waiter for offset, waiter, _ in view.waiters if offset <= view.end]
-        if woken:
-            view.waiters = [each for each in view.waiters if each[0] > view.end]
-        for key in keys & view.watchers.keys():
-            woken += [waiter for _, waiter, _ in view.watchers.pop(key)]
-        return woken
 
     def _note(self, view: View, key: bytes | None, offset: int, value: bytes) -> bytes | None:
         kind = view.kinds.known.get(value[:6])
@@ -152,6 +155,7 @@ class Views:
         entry = entry_of(offset, value) or Entry(offset, DAMAGED)
         if kind != APPEND:
             view.controls.setdefault(key, []).append(entry)
+            self._size += of_controls([entry])
         if session is not None:
             self._cached -= session.size
             session.dropped.add(entry)
@@ -345,16 +349,12 @@ class Views:
                 self._keep_to_budget()
 
     def _add_older(self, view: View, key: bytes, chunk: Chunk) -> None:
-        older, newer = chunk.offsets[key], view.offsets.get(key)
-        self._size += OF_RECORD * len(older) + (0 if newer is not None else OF_SESSION)
-        if newer is not None:
-            older.extend(newer)
-        view.offsets[key] = older
-        if entries := chunk.controls.get(key):
-            view.controls[key] = entries + view.controls.get(key, [])
-            if (session := self._used.get((view.place, key))) is not None:
-                for entry in entries:
-                    session.dropped.add(entry)
+        self._size += view.join(key, chunk)
+        if (session := self._used.get((view.place, key))) is not None:
+            self._cached -= session.size
+            for entry in chunk.controls.get(key, ()):
+                session.dropped.add(entry)
+            self._cached += session.size
 
     def _keep_to_budget(self) -> None:
         """Once the index takes too much, only the sessions in use are known."""
@@ -377,9 +377,17 @@ class Views:
             view.start_asked_at = time.monotonic()
             view.begin = max(view.begin, view.start)
             if is_moved:
-                for (place, _), session in self._used.items():
-                    if place == view.place:
-                        session.known.clear()
+                self._forget_before(view, view.start)
+
+    def _forget_before(self, view: View, start: int) -> None:
+        self._size -= view.size
+        view.cut(start)
+        self._size += view.size
+        for (place, _), session in self._used.items():
+            if place == view.place:
+                self._cached -= session.size
+                session.cut(start)
+                self._cached += session.size
 
 
 def _parted(waiting: Sequence[Waiting], late: list[Waiting]) -> list[Waiting]:
