@@ -151,11 +151,11 @@ class Asked:
 
 
 class Client:
-    """The driver's client: of one stretch it gives what follows, too, and more of it at once each time."""
+    """The driver's client, which gives what follows a stretch, too, as much as is asked for; the tail's hears nothing."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._position = log.end
+        self._position = 1 << 62
         self._is_told = True
 
     def assign(self, places: list[TopicPartition]) -> None:

@@ -28,7 +28,9 @@ WINDOW = 16
 
 def plain_verdicts(log: list[Entry]) -> dict[int, How]:
     """What became of each turn, by reading the whole log forward."""
-    verdicts: dict[int, How] = {}
+    # What was meant for another log counts nowhere.
+    verdicts = {entry.offset: How.STRAY for entry in log if entry.kind == APPEND and entry.checked > entry.offset}
+    log = [entry for entry in log if entry.checked <= entry.offset]
     for entry in log:
         if entry.kind == APPEND:
             between = [other for other in log if entry.checked <= other.offset < entry.offset]
@@ -41,6 +43,15 @@ def plain_verdicts(log: list[Entry]) -> dict[int, How]:
             else:
                 verdicts[entry.offset] = How.APPLIED
     return verdicts
+
+
+def plain_live(log: list[Entry]) -> list[int]:
+    """The seqs that are there, likewise."""
+    applied = [offset << 16 for offset, how in plain_verdicts(log).items() if how is How.APPLIED]
+    told = [entry for entry in log if entry.checked <= entry.offset]
+    bound = max((entry.bound for entry in told), default=0)
+    removed = {seq for entry in told for seq in entry.seqs}
+    return [seq for seq in applied if seq >= bound and seq not in removed]
 
 
 @attrs.define
@@ -92,6 +103,8 @@ class World:
         while self.late and self.random.random() < 0.3:
             self._land(self.late.pop(self.random.randrange(len(self.late))))
         self.end += self.random.randrange(2)  # another session's
+        if self.random.random() < 0.1:
+            self._stray()
         what = self.random.random()
         if self.turns and what < 0.4:
             self._append(self.random.choice([*self.turns][-5:]), is_new=False)
@@ -207,6 +220,18 @@ class World:
         version = self.version()
         if version:
             self._send(Entry(0, DELETE, self.end, bound=version))
+
+    def _stray(self) -> None:
+        """A record of any kind lands here that was sent to a topic of this name that is gone."""
+        checked, bound = self.end + self.random.randint(2, 9), self.end + self.random.randrange(9) << 16
+        turn, version = _id(self.random.randrange(len(self.turns) + 1)), self.version()
+        kinds = [
+            Entry(0, APPEND, checked, turn, expected=self.random.choice([None, version]), length=1),
+            Entry(0, DISCARD, checked, bound=bound),
+            Entry(0, DELETE, checked, bound=bound),
+            Entry(0, REMOVE, checked, seqs=tuple(self.live())),
+        ]
+        self._land(self.random.choice(kinds))
 
     def live(self, start: int | None = None, low: int | None = None) -> list[int]:
         """The seqs that a reader finds who looks back as far as has to be."""

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from simulated import World, in_order, plain_verdicts
+from simulated import World, in_order, plain_live, plain_verdicts
 
 from backscroll_kafka.fold import (
     APPEND,
@@ -13,6 +13,7 @@ from backscroll_kafka.fold import (
     DISCARD,
     LOST,
     REMOVE,
+    SHIFT,
     STRAY,
     Dropped,
     Entry,
@@ -96,13 +97,53 @@ def test_a_record_that_was_meant_for_another_log_is_a_stray() -> None:
     assert verdicts(append(1, 100)) == [STRAY]
 
 
+def test_what_was_meant_for_another_log_drops_nothing() -> None:
+    """Whatever its kind, it neither hides messages nor takes a version, and it was no removal."""
+    strays = [
+        Entry(2, DISCARD, 9, bound=1 << 40),
+        Entry(3, DELETE, 9, bound=1 << 40),
+        Entry(4, REMOVE, 9, seqs=(1 << SHIFT,)),
+    ]
+    turns = append(1, 1), append(5, 2, U, append(1, 1).version)
+    dropped = Dropped(strays)
+    assert (dropped.bound, dropped.deleted, dropped.removed) == (0, 0, set())
+    assert verdicts(turns[0], *strays, turns[1]) == [APPLIED, APPLIED]
+    removal = Entry(6, REMOVE, 2, seqs=(1 << SHIFT,))
+    assert removed_by(removal, strays) == removal.seqs
+    assert removed_by(strays[2], ()) == ()
+
+
 def test_a_short_look_says_how_far_it_has_to_go() -> None:
     """Unless what is seen decides already."""
-    late, other = append(9, 2, T, 0), append(8, 8, U)
+    late, copy = append(9, 2, T, 0), append(8, 8, T)
     with pytest.raises(Short) as caught:
         Stretch([late], 5, 0).verdict(late)
     assert caught.value.low == 2
-    assert Stretch([other, late], 5, 0).verdict(late) == CONFLICT
+    assert Stretch([copy, late], 5, 0).verdict(late) == Verdict(How.DUPLICATE, 8)
+
+
+def test_a_conflict_is_told_where_no_earlier_copy_can_lie_unseen() -> None:
+    """Else a turn that is stored would be told as refused: it conflicts with what came behind its own first try."""
+    first, other, delete, late = append(3, 2, T, 0), append(7, 7, U), Entry(8, DELETE, 8, bound=5), append(9, 2, T, 5)
+    for between in (other, delete):
+        with pytest.raises(Short) as caught:
+            Stretch([between, late], 5, 0).verdict(late)
+        assert caught.value.low == 2
+        assert Stretch([first, between, late], 2, 0).verdict(late) == Verdict(How.DUPLICATE, 3)
+        assert Stretch([between, late], 2, 0).verdict(late) == CONFLICT
+        assert Stretch([between, late], 5, 5).verdict(late) == CONFLICT
+
+
+def test_verdicts_do_not_hang_on_what_others_keep_of_them() -> None:
+    """Another thread may forget them at any moment."""
+
+    class Forgetful(dict[int, Verdict]):
+        def __setitem__(self, offset: int, verdict: Verdict) -> None:
+            pass
+
+    entries = [append(offset, max(0, offset - 3), offset.to_bytes(16, "big"), 0) for offset in range(20)]
+    kept, forgotten = Stretch(entries, 0, 0), Stretch(entries, 0, 0, Forgetful())
+    assert [forgotten.verdict(entry) for entry in entries] == [kept.verdict(entry) for entry in entries]
 
 
 def test_a_long_burst_of_conditional_turns_is_decided() -> None:
@@ -228,6 +269,7 @@ def test_what_readers_find_is_in_order_and_the_same_for_all() -> None:
         world.run(STEPS)
         found = world.live()
         assert in_order(found), seed
+        assert found == plain_live(world.log), seed
         for low in range(0, world.end, 11):
             with suppress(Short):
                 assert world.live(low=low, start=0) == found, (seed, low)

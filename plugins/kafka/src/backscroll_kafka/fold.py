@@ -58,6 +58,11 @@ class Entry(NamedTuple):
     """what a `REMOVE` drops"""
 
     @property
+    def is_stray(self) -> bool:
+        """Whether it was written for a topic that is gone: it counts for nothing, whatever it says."""
+        return self.checked > self.offset
+
+    @property
     def first_seq(self) -> int:
         """The seq of a turn's first message."""
         return self.offset << SHIFT
@@ -126,7 +131,9 @@ class Dropped:
             self.add(entry)
 
     def add(self, entry: Entry) -> None:
-        """Take one more record into account; one of a turn drops nothing."""
+        """Take one more record into account; one of a turn drops nothing, nor does a stray."""
+        if entry.is_stray:
+            return
         if entry.kind == REMOVE:
             self.removed.update(entry.seqs)
         elif entry.kind != APPEND:
@@ -166,31 +173,39 @@ class Stretch:
         Raises:
             Short: That cannot be told without more of the log.
         """
-        # A loop, since in a burst of writers each turn may hang on the one before.
+        # A loop, since in a burst of writers each turn may hang on the one before. What is found is kept here as well,
+        # since other threads may forget what is known.
+        decided: dict[int, Verdict] = {}
         pending = [entry]
         while pending:
-            found = self._known.get(pending[-1].offset) or self._look(pending[-1])
+            offset = pending[-1].offset
+            found = decided.get(offset) or self._known.get(offset) or self._look(pending[-1], decided)
             if isinstance(found, Entry):
                 pending.append(found)
             else:
-                self._known[pending.pop().offset] = found
-        return self._known[entry.offset]
+                decided[offset] = self._known[offset] = found
+                pending.pop()
+        return decided[entry.offset]
 
-    def _look(self, entry: Entry) -> Verdict | Entry:
+    def _look(self, entry: Entry, decided: dict[int, Verdict]) -> Verdict | Entry:
         """The verdict on a turn, or the turn whose verdict has to be known before."""
-        if entry.checked > entry.offset:
+        if entry.is_stray:
             return STRAY
+        is_short = entry.checked < self.low and self.low > self.start
         hangs_on_lost = False
         for other in self._rivals(entry):
+            is_copy = other.kind == APPEND and other.turn_id == entry.turn_id
+            if is_short and not is_copy:
+                break  # an earlier copy that counts would come before a conflict
             if other.kind == DELETE:
                 return CONFLICT
-            known = self._known.get(other.offset)
+            known = decided.get(other.offset) or self._known.get(other.offset)
             if known is None:
                 return other
             if known.how is How.APPLIED:
-                return Verdict(How.DUPLICATE, other.offset) if other.turn_id == entry.turn_id else CONFLICT
+                return Verdict(How.DUPLICATE, other.offset) if is_copy else CONFLICT
             hangs_on_lost |= known.how is How.LOST
-        if entry.checked < self.low and self.low > self.start:
+        if is_short:
             raise Short(entry.checked)
         return LOST if hangs_on_lost or entry.checked < self.start else APPLIED
 
@@ -203,7 +218,8 @@ class Stretch:
             return
         begin, end = bisect_left(self._offsets, entry.checked), bisect_left(self._offsets, entry.offset)
         for other in reversed(self.entries[begin:end]):
-            if other.kind == APPEND or (other.kind == DELETE and 0 < entry.expected <= other.bound):
+            takes_version = other.kind == DELETE and 0 < entry.expected <= other.bound and not other.is_stray
+            if other.kind == APPEND or takes_version:
                 yield other
 
     def turns(self, deleted: int) -> Iterator[tuple[Entry, Verdict]]:
@@ -262,5 +278,7 @@ def find_turn(stretch: Stretch, dropped: Dropped, turn_id: bytes, window: int, s
 
 def removed_by(entry: Entry, between: Iterable[Entry]) -> tuple[int, ...]:
     """What a `REMOVE` has really dropped: what none of the records did that lie between `Entry.checked` and itself."""
+    if entry.is_stray:
+        return ()
     before = Dropped(other for other in between if entry.checked <= other.offset < entry.offset)
     return tuple(seq for seq in entry.seqs if not before.has(seq))
