@@ -96,9 +96,9 @@ class Log:
         turn = Turn(UUID(int=self.end + 1), b"d" * 8, (body,), expected_version=expected)
         return self.add(key, turn_value(turn, self.end if checked is None else checked, 1)) << SHIFT
 
-    def drop(self, key: bytes, kind: int, bound: int) -> int:
+    def drop(self, key: bytes, kind: int, bound: int, ahead: int = 0) -> int:
         """Add a discard or a delete; its offset."""
-        return self.add(key, bound_value(kind, bound, self.end, 1))
+        return self.add(key, bound_value(kind, bound, self.end + ahead, 1))
 
     def remove(self, key: bytes, *seqs: int) -> int:
         """Add a remove; its offset."""
@@ -151,7 +151,7 @@ class Asked:
 
 
 class Client:
-    """The driver's client, which gives what follows a stretch, too, as much as is asked for; the tail's hears nothing."""
+    """The driver's client, which gives what follows a stretch as well, as much as is asked for; the tail's is deaf."""
 
     def __init__(self, log: Log) -> None:
         self._log = log

@@ -204,3 +204,15 @@ def test_what_retention_took_is_kept_no_longer(log: Log, is_full: bool) -> None:
     assert is_full or log.views._size < before / 10
     assert walked(sight) == walked(log.sight(b"s")) == [left[0], left[2]]
     assert run(log.sight(b"7").version()) == 0
+
+
+@pytest.mark.parametrize("is_warm", [False, True])
+def test_a_deletion_that_was_meant_for_another_topic_is_not_kept(log: Log, is_warm: bool) -> None:
+    """Whoever lists the sessions goes by the deletions that are."""
+    if is_warm:
+        log.view()
+    seq = log.turn(b"s")
+    log.drop(b"s", DELETE, 1 << 40, ahead=5)
+    sight = log.sight(b"s")
+    assert walked(sight) == [seq]
+    assert log.view().controls == {}

@@ -132,7 +132,7 @@ class Chunk:
             if found is None:
                 found = offsets[key] = array("Q")
             found.append(offset << BITS | kind)
-            if kind != APPEND and (entry := entry_of(offset, value)):
+            if kind != APPEND and (entry := entry_of(offset, value)) and not entry.is_stray:
                 self.controls.setdefault(key, []).append(entry)
             if key == own:
                 self._keep(offset, value)

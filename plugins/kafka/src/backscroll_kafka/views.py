@@ -153,7 +153,7 @@ class Views:
         if kind == APPEND and session is None:
             return key
         entry = entry_of(offset, value) or Entry(offset, DAMAGED)
-        if kind != APPEND:
+        if kind != APPEND and not entry.is_stray:
             view.controls.setdefault(key, []).append(entry)
             self._size += of_controls([entry])
         if session is not None:
