@@ -11,6 +11,7 @@ from backscroll.backend import Deadline
 from backscroll.errors import DeadlineExceeded, Unavailable
 from backscroll.futures import start
 from backscroll_kafka.fold import DELETE, SHIFT, Entry
+from backscroll_kafka.index import Chunk
 
 
 @pytest.fixture
@@ -98,6 +99,28 @@ def test_an_index_that_is_given_up_during_a_look_back_leaves_no_gap(log: Log) ->
     assert log.views.is_full
     known.append(log.turn(name))
     assert walked(log.sight(name)) == known
+
+
+def test_what_does_not_join_on_to_what_is_known_is_thrown_away(full: Log) -> None:
+    """A session that was given up and used again since is known from a later offset on."""
+    for _ in range(8):
+        full.turn(b"s")
+    view, sight = full.view(), full.sight(b"s")
+    chunk = Chunk(view.kinds, b"s").below(5)
+    chunk.take([full.records[offset] for offset in range(5)])
+    full.views.merge(view, chunk, 0, 5, b"s")
+    assert (sight.begin, sight.offsets(0, 8)) == (8, [])
+    assert len(walked(sight)) == 8
+
+
+def test_many_calls_at_once_may_have_more_in_hand_than_there_is_room_for(log: Log) -> None:
+    """None of them loses its session, and what they held makes room as soon as they are over."""
+    sights = [log.sight(b"%d" % number) for number in range(100)]
+    assert len(log.views._used) == 100
+    sights.clear()
+    for _ in range(3):
+        log.sight(b"s")
+    assert len(log.views._used) == 1
 
 
 def test_looking_back_for_all_sessions_ends_where_their_index_is_given_up(log: Log) -> None:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Final
 
 from backscroll.backend import Deadline
 from backscroll.errors import BackscrollError, Closed, DeadlineExceeded, Unavailable
@@ -32,6 +32,9 @@ from backscroll_kafka.index import (
 )
 from backscroll_kafka.layout import entry_of
 from backscroll_kafka.waiting import Waiter
+
+LOOKED_AT: Final = 64
+"""At how many sessions it is looked at once for one that makes room: most of them may be in use."""
 
 
 class Views:
@@ -269,15 +272,14 @@ class Views:
 
     def _make_room(self) -> None:
         """Give up sessions that nobody uses, those first that were used the longest time ago."""
-        too_much, idle = self._cached - self._cache_bytes, []
-        for name, session in self._used.items():
-            if too_much <= 0:
-                break
-            if not session.users:
-                too_much -= session.size
-                idle.append(name)
-        for name in idle:
-            self._forget_session(*name)
+        for _ in range(LOOKED_AT):
+            if self._cached <= self._cache_bytes:
+                return
+            name, session = next(iter(self._used.items()))
+            if session.users:
+                self._used.move_to_end(name)
+            else:
+                self._forget_session(*name)
 
     def _forget_session(self, place: Place, key: bytes) -> None:
         self._cached -= self._used.pop((place, key)).size
