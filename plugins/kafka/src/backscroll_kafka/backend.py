@@ -23,6 +23,7 @@ from backscroll.errors import (
     Closed,
     DeadlineExceeded,
     OutcomeUnknown,
+    StorageError,
     TurnIdReused,
     Unavailable,
     VersionConflict,
@@ -44,6 +45,9 @@ MIB: Final = 1 << 20
 
 DOUBTFUL: Final = 16_384
 """Of how many turns whose outcome is unknown it is remembered where the log ended before their first try."""
+
+UNANSWERED: Final = (Unavailable, StorageError, Closed)
+"""What says that nothing was done; behind a record that was written, it only says that nobody can tell what it did."""
 
 
 class KafkaBackend(Backend):
@@ -115,19 +119,22 @@ class KafkaBackend(Backend):
     async def _remove(self, session_id: str, seqs: tuple[int, ...], now: int, deadline: Deadline) -> tuple[int, ...]:
         """A record with those that are there; which of them this call dropped, the log decides."""
         removed: list[int] = []
-        for begin in range(0, len(seqs), SEQS_TOGETHER):
-            sight = await self._sight(session_id, deadline)
-            there = await sight.live(seqs[begin : begin + SEQS_TOGETHER], now) if sight else []
-            if sight is None or not there:
-                continue
-            value = remove_value(there, sight.end, sight.view.kinds.partitions)
-            offset = await self._produce(sight, value, deadline)
-            try:
+        written: list[Entry] = []
+        try:
+            for begin in range(0, len(seqs), SEQS_TOGETHER):
+                sight = await self._sight(session_id, deadline)
+                there = await sight.live(seqs[begin : begin + SEQS_TOGETHER], now) if sight else []
+                if sight is None or not there:
+                    continue
+                value = remove_value(there, sight.end, sight.view.kinds.partitions)
+                offset = await self._produce(sight, value, deadline)
+                written.append(Entry(offset, REMOVE, sight.end, seqs=tuple(there)))
                 later = await self._later(sight, offset, deadline)
-                entry = Entry(offset, REMOVE, sight.end, seqs=tuple(there))
-                removed += removed_by(entry, await later.load_all(later.offsets(sight.end, offset)))
-            except (Unavailable, Closed) as error:
-                raise OutcomeUnknown(str(error)) from None
+                removed += removed_by(written[-1], await later.load_all(later.offsets(sight.end, offset)))
+        except UNANSWERED as error:
+            if not written:
+                raise
+            raise OutcomeUnknown(str(error)) from None
         return tuple(removed)
 
     remove, aremove = both(_remove)
@@ -238,20 +245,25 @@ class KafkaBackend(Backend):
             return _landed(turn, offset)
         try:
             return await self._judged(await self._later(sight, offset, deadline), turn, offset)
-        except (Unavailable, Closed) as error:
+        except UNANSWERED as error:
             self._doubtful.setdefault((spot.key, turn.turn_id.bytes), sight.end)
             raise OutcomeUnknown(str(error)) from None
 
     async def _earlier(self, sight: Sight, turn: Turn) -> Entry | None:
-        """An earlier copy of a turn."""
-        since = self._doubtful.get((sight.key, turn.turn_id.bytes)) if turn.age else None
-        if turn.age and since is None:
-            since = 0  # nobody here remembers, so the whole session is looked through
+        """An earlier copy of a turn.
+
+        Raises:
+            WindowExceeded: This call sent one before, which retention may have taken.
+        """
+        since = None  # an id of the caller's own is looked for among the last turns only
+        if turn.age:
+            # Where nobody here remembers when it was sent, the whole session is looked through.
+            since = self._doubtful.get((sight.key, turn.turn_id.bytes), 0)
         try:
             found = await sight.find(turn, since)
         except Undecidable:
             raise WindowExceeded("the retention of the topic took what would tell whether it landed") from None
-        if found is None and since and since < sight.start:
+        if found is None and since is not None and since < sight.start:
             raise WindowExceeded("the retention of the topic reaches past its first try")
         return found
 
