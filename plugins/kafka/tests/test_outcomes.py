@@ -110,8 +110,12 @@ def test_what_fails_behind_a_written_removal_leaves_its_outcome_unknown(store: S
         backend.remove("s", (1,), 0, Deadline(5))
     backend._later = later
 
-    looks = [_fails(error), look]
-    backend._look = lambda *each: looks.pop()(*each)
+    looks = [look, _fails(error)]
+
+    def looked(*each: object) -> Any:
+        return looks.pop(0)(*each)
+
+    backend._look = looked
     with pytest.raises(OutcomeUnknown, match=str(error)):
         backend.remove("s", seqs, 0, Deadline(5))
 
@@ -141,3 +145,24 @@ def test_a_repeat_whose_first_try_retention_may_have_taken_is_not_written_again(
         backend._doubtful.update(doubtful)
         answer = backend.append("s", attrs.evolve(turn, age=age), Deadline(5))
         assert (answer.seqs, answer.duplicate) == ((5 << 16,), False)
+
+
+def test_who_waits_for_a_topic_that_is_missing_waits_until_the_deadline(store: Store) -> None:
+    """It would ask without a pause otherwise."""
+    backend: Any = store._backend
+
+    async def none(*_: object) -> None:
+        return None
+
+    pauses: list[float] = []
+    deadline = Deadline(0.2)
+
+    async def pause(seconds: float, _: Deadline) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            backend._topics.spot = spot
+
+    spot, backend._topics.spot, backend._connections.pause = backend._topics.spot, none, pause
+    backend._views.watch = lambda *_: _answered(0)
+    backend.watch("s", 0, deadline)
+    assert len(pauses) == 3

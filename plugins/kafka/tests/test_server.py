@@ -305,3 +305,19 @@ def test_user_and_password_are_shown_by_sasl() -> None:
             with pytest.raises(StorageError, match="does not accept user and password") as caught:
                 store.last("s")
             assert "canary" not in f"{caught.value!r} {store!r} {store._backend.options!r}"
+
+
+def test_a_store_that_is_new_deletes_a_session_that_another_one_has_drained(opened: Opened, session_id: str) -> None:
+    """Also where more records of others lie behind than it looks back over at first."""
+    writer = opened("partitions=1")
+    for crowd in (0, 600):
+        version = writer.append(session_id, message("a")).version
+        writer._backend.discard(session_id, version, Deadline(10))
+        for number in range(crowd):
+            writer.append("crowd", message(number))
+        cold = opened("partitions=1")
+        cold._backend.delete(session_id, version, Deadline(10))
+        assert [store.version(session_id) for store in (cold, writer, opened("partitions=1"))] == [0, 0, 0]
+    version = writer.append(session_id, message("kept")).version
+    opened("partitions=1")._backend.delete(session_id, version, Deadline(10))
+    assert writer.version(session_id) == version

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Final
 
 import attrs
@@ -45,6 +46,9 @@ MIB: Final = 1 << 20
 
 DOUBTFUL: Final = 16_384
 """Of how many turns whose outcome is unknown it is remembered where the log ended before their first try."""
+
+MADE: Final = 0.5
+"""After how many seconds a topic that was missing is looked for again, by those who wait for what is new."""
 
 UNANSWERED: Final = (Unavailable, StorageError, Closed)
 """What says that nothing was done; behind a record that was written, it only says that nobody can tell what it did."""
@@ -142,18 +146,21 @@ class KafkaBackend(Backend):
     async def _delete(self, session_id: str, before: int, deadline: Deadline) -> None:
         """One record with the bound, where all below it is gone already."""
         sight = await self._sight(session_id, deadline)
-        if sight is None or sight.dropped.bound < before:
+        if sight is None or not before or await sight.version() != before:
             return
-        if before and await sight.version() == before:
+        # What dropped the newest turn lies behind it, so that by now it is known.
+        if sight.dropped.bound >= before:
             await self._control(sight, DELETE, before, deadline)
 
     delete, adelete = both(_delete)
 
     async def _watch(self, session_id: str, version: int, deadline: Deadline) -> None:
         """The tail tells."""
-        sight = await self._sight(session_id, deadline)
-        if sight is not None and await sight.version() <= version:
-            await done(self._views.watch(sight.view, sight.key, sight.end, deadline))
+        with suppress(DeadlineExceeded):
+            while (sight := await self._sight(session_id, deadline)) is None:
+                await self._connections.pause(MADE, deadline)
+            if await sight.version() <= version:
+                await done(self._views.watch(sight.view, sight.key, sight.end, deadline))
 
     watch, awatch = both(_watch)
 
