@@ -337,8 +337,7 @@ class Connections:
         if found and found.code() == KafkaError._FATAL:  # noqa: SLF001  # likewise
             self._begin_anew()
             return Unavailable("kafka: the driver gave up its client; another one is made")
-        told = self._told(error, writes=True)
-        return Unavailable(str(told)) if isinstance(told, OutcomeUnknown) else told
+        return self._told(error, writes=False)
 
     def _begin_anew(self) -> None:
         """Drop a client that will not write again; its thread ends, and the next call makes another one."""

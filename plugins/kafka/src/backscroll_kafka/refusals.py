@@ -70,11 +70,19 @@ def refused(error: BaseException | KafkaError, *, writes: bool, limit: int) -> B
 
     Args:
         error: The driver's.
-        writes: Whether the request may have changed something.
+        writes: Whether the request may have changed something: the driver repeats what it sends, and an error only
+            tells of the last time. No size is ever taken.
         limit: The most bytes of a turn, by the options.
     """
     if isinstance(error, BackscrollError):
         return error
+    told = _refused(error, limit)
+    if writes and isinstance(told, Unavailable | StorageError):
+        return OutcomeUnknown(str(told))
+    return told
+
+
+def _refused(error: BaseException | KafkaError, limit: int) -> BaseException:
     found = error_of(error)
     if found is None:
         return error if isinstance(error, BaseException) else StorageError("kafka: an error of the driver's")
@@ -87,9 +95,8 @@ def refused(error: BaseException | KafkaError, *, writes: bool, limit: int) -> B
         return StorageError(f"kafka: {_OF_SETTINGS[code]} ({name})")
     if code in _NOT_LET_IN:
         return StorageError("kafka: it does not accept user and password, or wants them: kafka://user:…@host")
-    if code in _NO_TOPIC and not writes:  # what was written may have been sent, and answered by nobody, before
-        return Unavailable(f"kafka: nothing was sent ({name})")
+    if code in _NO_TOPIC:
+        return Unavailable(f"kafka: the brokers do not know of the topic, or not yet ({name})")
     if code == KafkaError._SSL:  # noqa: SLF001  # likewise
         return StorageError("kafka: no TLS with the broker: is ssl.ca.location right, and does it speak TLS there?")
-    kind = OutcomeUnknown if writes else Unavailable
-    return kind(f"kafka: no answer from the brokers ({name})")
+    return Unavailable(f"kafka: no answer from the brokers ({name})")
