@@ -1,18 +1,22 @@
 """What the clients of the driver do where it fails, is closed, or gives up. No broker runs here."""
 
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from backscroll.backend import Deadline
 from backscroll.errors import (
+    Closed,
     MessageTooLarge,
     OutcomeUnknown,
     StorageError,
     Unavailable,
 )
+from backscroll.futures import start
 from backscroll_kafka.connections import Connections
 from backscroll_kafka.options import KafkaOptions
 from backscroll_kafka.refusals import refused
@@ -79,3 +83,48 @@ def test_what_the_driver_does_not_take_is_surely_not_there(
     future = connections.produce(PLACE, b"s", b"value", Deadline(5))
     assert isinstance(future.exception(5), kind)
     connections._producer = writes
+
+
+def test_trouble_with_the_connection_is_final_only_before_the_brokers_let_it_in() -> None:
+    """Later it passes: a broker that starts anew may refuse for a moment."""
+    connections = Connections({}, KafkaOptions())
+    connections._note(KafkaError(KafkaError._AUTHENTICATION))
+    timed_out = KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    assert isinstance(connections._told(timed_out, writes=False), StorageError)
+    connections._is_let_in = True
+    assert isinstance(connections._told(timed_out, writes=False), Unavailable)
+
+
+def test_after_the_end_nothing_is_written_and_no_pause_lasts(connections: Connections) -> None:
+    """`Closed` says so at once."""
+    connections.close()
+    _until(lambda: connections._producer is None)
+    assert isinstance(connections.produce(PLACE, b"s", b"value", Deadline(5)).exception(1), Closed)
+    assert isinstance(start(connections.pause(0.01, Deadline(5))).exception(1), Closed)
+    assert isinstance(start(connections.topics(Deadline(5))).exception(1), Closed)
+
+
+def test_a_client_that_gave_up_is_made_anew_at_once(connections: Connections) -> None:
+    """Pauses end, the client that asks stays as it is, and the new one stays where a second call met the old one."""
+    admin, producer = connections._admin, connections._producer
+
+    def gave_up(*_: object, **__: object) -> None:
+        raise KafkaException(KafkaError(KafkaError._FATAL))
+
+    connections._producer = SimpleNamespace(produce=gave_up, poll=producer.poll, flush=producer.flush)
+    old = connections._producer
+    assert isinstance(connections.produce(PLACE, b"s", b"value", Deadline(5)).exception(1), Unavailable)
+    assert start(connections.pause(0.01, Deadline(5))).exception(5) is None
+    _until(lambda: connections._producer is not None)
+    new = connections._producer
+    connections._begin_anew(old)
+    assert (connections._producer is new, connections._admin is admin) == (True, True)
+    connections._producer = None
+    assert isinstance(connections.produce(PLACE, b"s", b"value", Deadline(5)).exception(1), Unavailable)
+
+
+def _until(so: Any) -> None:
+    end = time.monotonic() + 10
+    while not so():
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -117,15 +117,14 @@ class Connections:
         """Make the clients, and then serve the one that writes: this is its thread."""
         try:
             common = {**COMMON, **self.settings, "error_cb": self._note}
-            self._admin = AdminClient(common)
-            self._producer = Producer({**producing(self._options), **self.settings, "error_cb": self._note})
+            self._admin = self._admin or AdminClient(common)  # a request may be under way with it
+            self._producer = producer = Producer({**producing(self._options), **self.settings, "error_cb": self._note})
         except (KafkaException, ValueError, TypeError) as error:
             found = error_of(error)
             why = f" ({found.name()})" if found else ""
             opening.set_exception(StorageError(f"kafka: the driver does not take the settings of the way there{why}"))
             return
         opening.set_result(None)
-        producer = self._producer
         while self._producer is producer and not self._closed:
             producer.poll(TICK)
             self.timers.run_due()
@@ -154,12 +153,14 @@ class Connections:
 
     async def topics(self, deadline: Deadline) -> list[str]:
         """The names of all topics."""
-        waiter = Waiter()
+        waiter, admin = Waiter(), self._admin
+        if admin is None:
+            raise Closed
 
         def ask() -> None:
             try:
                 seconds = max(0.01, min(LONGEST_TRY, deadline.remaining()))
-                waiter.give(sorted(self._admin.list_topics(timeout=seconds).topics))
+                waiter.give(sorted(admin.list_topics(timeout=seconds).topics))
             except BaseException as error:  # noqa: BLE001 - it is told to whoever waits
                 waiter.fail(self._told(error, writes=False))
 
@@ -281,10 +282,10 @@ class Connections:
 
     def _told(self, error: BaseException, *, writes: bool) -> BaseException:
         told = refused(error, writes=writes, limit=self._options.max_turn_bytes)
-        if isinstance(told, Unavailable | OutcomeUnknown) and self._trouble is not None:
-            # Brokers that let nobody in do not answer, and only so is it known why.
+        if isinstance(told, Unavailable) and self._trouble is not None and not self._is_let_in:
+            # Brokers that let nobody in do not answer, and only so is it known why. Later on such trouble passes.
             known = refused(self._trouble, writes=False, limit=0)
-            if isinstance(known, StorageError) and isinstance(told, Unavailable):
+            if isinstance(known, StorageError):
                 return known
         return told
 
@@ -292,10 +293,13 @@ class Connections:
         """Wait.
 
         Raises:
+            Closed: The store was closed.
             DeadlineExceeded: The time is up.
         """
         waiter = Waiter()
         self.timers.add(min(seconds, deadline.remaining()), lambda: waiter.give(None))
+        if self._closed:
+            waiter.fail(Closed())  # the thread that would end it may be gone
         await done(waiter.future)
         self._check(deadline)
 
@@ -315,12 +319,18 @@ class Connections:
         if not deadline.remaining():
             waiter.fail(DeadlineExceeded(f"kafka: not begun within {deadline.seconds:g} s: raise timeout"))
             return waiter.future
+        producer = self._producer
+        if producer is None or self._closed:
+            waiter.fail(Closed() if self._closed else Unavailable("kafka: the client that writes is made anew"))
+            return waiter.future
         self._in_flight[waiter] = deadline
         try:
-            self._producer.produce(place[0], value, key, partition=place[1], on_delivery=reported)
+            producer.produce(place[0], value, key, partition=place[1], on_delivery=reported)
         except (KafkaException, BufferError) as error:
             self._in_flight.pop(waiter, None)
-            waiter.fail(self._not_taken(error))
+            waiter.fail(self._not_taken(error, producer))
+        if self._closed:
+            waiter.fail(_closed())  # while it was handed over
         return waiter.future
 
     def _give_up_late(self) -> None:
@@ -329,20 +339,23 @@ class Connections:
                 self._in_flight.pop(waiter, None)
                 waiter.fail(self._told(OutcomeUnknown(f"kafka: no answer within {deadline.seconds:g} s"), writes=True))
 
-    def _not_taken(self, error: BaseException) -> BaseException:
+    def _not_taken(self, error: BaseException, producer: Any) -> BaseException:
         """What it means that the driver does not take a record."""
         found = error_of(error)
         if isinstance(error, BufferError) or (found and found.code() == KafkaError._QUEUE_FULL):  # noqa: SLF001  # its own
             return Unavailable("kafka: too much is under way already")
         if found and found.code() == KafkaError._FATAL:  # noqa: SLF001  # likewise
-            self._begin_anew()
+            self._begin_anew(producer)
             return Unavailable("kafka: the driver gave up its client; another one is made")
         return self._told(error, writes=False)
 
-    def _begin_anew(self) -> None:
-        """Drop a client that will not write again; its thread ends, and the next call makes another one."""
+    def _begin_anew(self, producer: Any) -> None:
+        """Drop a client that will not write again; its thread ends, and another one has to let pauses end."""
         with self._lock:
-            self._producer = None
+            if self._producer is producer:
+                self._producer = None
+        with suppress(Closed):
+            self.opened()
 
     # Closing.
 
@@ -351,7 +364,7 @@ class Connections:
         with self._lock:
             self._closed = True
         for waiter in list(self._in_flight):
-            waiter.fail(OutcomeUnknown("kafka: the store was closed"))
+            waiter.fail(_closed())
 
     def _end(self, producer: Any) -> None:
         end = time.monotonic() + 2 * LONGEST_TRY
@@ -364,6 +377,10 @@ class Connections:
             time.sleep(TICK)
         if self._closed and not self._asking:
             self._admin = self._producer = None
+
+
+def _closed() -> OutcomeUnknown:
+    return OutcomeUnknown("kafka: the store was closed")
 
 
 class NotThere(Unavailable):
