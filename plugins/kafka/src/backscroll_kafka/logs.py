@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from backscroll.backend import Deadline
-from backscroll.errors import SchemaError, Unavailable
+from backscroll.errors import SchemaError, StorageError, Unavailable
 from backscroll.futures import done, start
 from backscroll_kafka.access import PICK, SCAN, TAIL
 from backscroll_kafka.connections import Connections, NotThere, Place, Topic
@@ -153,9 +153,9 @@ class Logs:
         self.doubt(place[0])
         raise made_again(place[0])
 
-    def _lost(self, place: Place) -> None:
+    def _lost(self, place: Place, error: StorageError | None) -> None:
         self.doubt(place[0])
-        self._views.drop(place)
+        self._views.drop(place, error)
 
     def _lose(self, place: Place) -> None:
         self._tail.follow(place, None)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from backscroll.backend import Deadline
-from backscroll.errors import Closed, DeadlineExceeded, SchemaError, StorageError, Unavailable
+from backscroll.errors import Closed, DeadlineExceeded, StorageError
 from backscroll_kafka.connections import TICK, Place, keep
 from backscroll_kafka.refusals import is_missing, refused
 from backscroll_kafka.waiting import Waiter
@@ -78,6 +78,7 @@ class Reader:
         self._consumer: Any = None
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._waiting: list[Job] = []
         self._is_running = False
 
     def read(self, job: Job) -> "Future[None]":
@@ -86,6 +87,7 @@ class Reader:
             if self._closed:
                 job.waiter.fail(Closed())
                 return job.waiter.future
+            self._waiting.append(job)
             self._jobs.put(job)
             if not self._is_running:
                 self._is_running = True
@@ -101,7 +103,10 @@ class Reader:
     def _run(self, jobs: "queue.SimpleQueue[Job | None]") -> None:
         consumer = None
         while (job := jobs.get()) is not None:
+            with self._lock:
+                self._waiting.remove(job)
             try:
+                self._check(job)
                 if consumer is None:
                     self._consumer = consumer = Consumer(self._settings)
                 self._go(consumer, job)
@@ -124,8 +129,9 @@ class Reader:
             position, more = job.low, 0  # one at first, since it is not known how large they are
             while position < job.high:
                 message = consumer.poll(min(TICK, job.deadline.remaining()))
+                self._check(job)
+                self._end_late()
                 if message is None:
-                    self._check(job)
                     continue
                 batch = [message, *(consumer.consume(more, 0) if more else ())]
                 told = [each for each in batch if each.error() is not None]
@@ -143,7 +149,19 @@ class Reader:
         if self._closed:
             raise Closed
         if not job.deadline.remaining():
-            raise DeadlineExceeded(f"kafka: the log could not be read within {job.deadline.seconds:g} s: raise timeout")
+            raise _late(job)
+
+    def _end_late(self) -> None:
+        """End what waits for another job to end, where its time is up."""
+        if self._waiting:
+            with self._lock:
+                late = [job for job in self._waiting if not job.deadline.remaining()]
+            for job in late:
+                job.waiter.fail(_late(job))
+
+
+def _late(job: Job) -> DeadlineExceeded:
+    return DeadlineExceeded(f"kafka: the log could not be read within {job.deadline.seconds:g} s: raise timeout")
 
 
 def _past(message: Any) -> int:
@@ -173,7 +191,7 @@ class Tail:
         settings: Those of its client.
         arrived: Takes what came, in order for each place.
         ended: Takes how far a place was heard, where nothing came.
-        lost: Takes the places that cannot be followed any more.
+        lost: Takes the places that cannot be followed any more, each with what has to be mended before, if anything.
         tick: Is called now and then.
     """
 
@@ -182,7 +200,7 @@ class Tail:
         settings: dict[str, Any],
         arrived: Callable[[Sequence[Any]], None],
         ended: Callable[[Place, int], None],
-        lost: Callable[[Place], None],
+        lost: Callable[[Place, StorageError | None], None],
         tick: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -219,7 +237,11 @@ class Tail:
             self._commands.put(None)
 
     def _run(self, commands: "queue.SimpleQueue[tuple[Place, int | None] | None]") -> None:
-        self._consumer = consumer = Consumer(self._settings)
+        try:
+            self._consumer = consumer = Consumer(self._settings)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            self._give_up(commands, refused(error, writes=False, limit=0))
+            return
         assigned: set[Place] = set()
         while not self._closed:
             try:
@@ -227,9 +249,20 @@ class Tail:
             except Exception:  # noqa: BLE001 - whoever waits is told, and looks at the places anew
                 for place in list(assigned):
                     self._leave(consumer, place, assigned)
-                    self._lost(place)
+                    self._lost(place, None)
         consumer.close()
         self._consumer = None
+
+    def _give_up(self, commands: "queue.SimpleQueue[tuple[Place, int | None] | None]", error: BaseException) -> None:
+        """End without a client; the next place that is to be followed asks for one anew."""
+        places: set[Place] = set()
+        with self._lock:
+            self._is_running = False
+            while not commands.empty():
+                if command := commands.get():
+                    places.add(command[0])
+        for place in places:
+            self._lost(place, error if isinstance(error, StorageError) else None)
 
     def _listen(self, consumer: Any, commands: Any, assigned: set[Place]) -> None:
         self._obey(consumer, commands, assigned)
@@ -258,8 +291,8 @@ class Tail:
             place, offset = command
             self._leave(consumer, place, assigned)
             if offset is not None:
+                assigned.add(place)  # before, so that it is lost where the driver does not take it
                 consumer.incremental_assign([TopicPartition(*place, offset)])
-                assigned.add(place)
 
     def _leave(self, consumer: Any, place: Place, assigned: set[Place]) -> None:
         if place in assigned:
@@ -271,10 +304,10 @@ class Tail:
         place = message.topic(), message.partition()
         try:
             position = _past(message)
-        except (Gone, StorageError, SchemaError, Unavailable):
+        except (Gone, StorageError) as error:
             if place in assigned:
                 self._leave(consumer, place, assigned)
-                self._lost(place)
+                self._lost(place, error if isinstance(error, StorageError) else None)
         else:
             if position >= 0 and place in assigned:
                 self._ended(place, position)
