@@ -76,6 +76,12 @@ def test_records_are_told_by_their_first_bytes() -> None:
     ]
     found = [kinds.problem(value) is None for value in (ours, other, later, b"", b"x" * 99)]
     assert found == [True, False, False, True, True]
+    texts = (
+        b"bstract: a long enough text of another program",
+        b"bs\x02plain text that goes on",
+        b"bs\0\x01" + ours[4:],
+    )
+    assert [kinds.problem(value) for value in texts] == [None] * 3
     assert "had 49 partitions" in str(kinds.problem(other))
     assert "install a newer" in str(kinds.problem(later))
 
@@ -109,6 +115,9 @@ def test_no_two_sessions_have_a_topic_of_one_name() -> None:
     assert all(re.fullmatch("[A-Za-z0-9_-]{1,249}", topic) for topic in topics)
     for one, topic in zip(ids, topics, strict=True):
         assert session_of("chat-", topic) == (None if is_hashed("chat-", topic) else one)
+    assert is_hashed("chat-", topic_of("chat-", "x" * 500))
+    assert is_hashed("", topic_of("", "x" * 500))
+    assert not any(is_hashed("", name) for name in ("__consumer_offsets", "__transaction_state", "__" + "f" * 65))
     assert session_of("chat-", "other-a") is None
     assert session_of("chat-", "chat-_ff") is None
     assert session_of("chat-", "chat-a.b") is None

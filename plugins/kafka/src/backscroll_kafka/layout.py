@@ -32,6 +32,12 @@ VERSION: Final = 1
 MAGIC: Final = b"bs"
 """What a value of ours begins with."""
 
+TEXT: Final = 32
+"""No version goes so far: from there on begins what may be a text of another program."""
+
+MOST_KINDS: Final = 7
+"""The highest kind that any version may have."""
+
 _HEAD: Final = struct.Struct(">2sBBHQ")
 _TURN: Final = struct.Struct(">16s8sqqI")
 _BOUND: Final = struct.Struct(">Q")
@@ -48,6 +54,7 @@ SEQS_TOGETHER: Final = 10_000
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9-]")
 _HASHED: Final = "__"
+_HASH: Final = re.compile(f"{_HASHED}[0-9a-f]{{64}}")
 
 
 class Kinds:
@@ -70,19 +77,24 @@ class Kinds:
         """Why a topic cannot be used that holds such a record; None where it is another program's, or damaged."""
         if len(value) < _HEAD.size or value[:2] != MAGIC:
             return None
-        _, version, _, partitions, _ = _HEAD.unpack_from(value)
+        _, version, kind, partitions, _ = _HEAD.unpack_from(value)
+        if not VERSION <= version < TEXT or not 1 <= kind <= MOST_KINDS:
+            return None
         if version > VERSION:
             return SchemaError(
                 f"kafka: the topic holds records of version {version}, and this release knows {VERSION}: "
                 "install a newer backscroll-kafka"
             )
-        if partitions != self.partitions:
-            return SchemaError(
-                f"kafka: the topic had {partitions} partitions when messages were written, and has {self.partitions} "
-                "now, so that sessions would not be found where they are: partitions cannot be added; copy the "
-                "messages into a new topic (backscroll export, import)"
-            )
-        return None
+        return added(partitions, self.partitions) if partitions != self.partitions else None
+
+
+def added(before: int, now: int) -> SchemaError:
+    """What is told where a topic has another number of partitions than its records were written for."""
+    return SchemaError(
+        f"kafka: the topic had {before} partitions when messages were written, and has {now} now, so that sessions "
+        "would not be found where they are: partitions cannot be added; copy the messages into a new topic "
+        "(backscroll export, import)"
+    )
 
 
 # Into the log.
@@ -194,7 +206,7 @@ def topic_of(prefix: str, session_id: str) -> str:
 def session_of(prefix: str, topic: str) -> str | None:
     """The session of a topic; None where the topic is no session's, or its name does not tell."""
     encoded = topic.removeprefix(prefix)
-    if not topic.startswith(prefix) or encoded.startswith(_HASHED):
+    if not topic.startswith(prefix) or is_hashed(prefix, topic):
         return None
     try:
         plain = re.sub(r"_([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), encoded)
@@ -206,4 +218,4 @@ def session_of(prefix: str, topic: str) -> str | None:
 
 def is_hashed(prefix: str, topic: str) -> bool:
     """Whether a topic is of a session whose id its name does not tell."""
-    return topic.startswith(prefix + _HASHED)
+    return topic.startswith(prefix) and _HASH.fullmatch(topic, len(prefix)) is not None
