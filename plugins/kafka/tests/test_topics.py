@@ -8,16 +8,19 @@ from uuid import uuid4
 
 import attrs
 import pytest
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions
-from told import make, message, texts, turn_of, until
+from told import make, message, texts, turn_of, until, write
 
+import backscroll
 from backscroll import Store
 from backscroll.backend import Deadline
 from backscroll.errors import (
     MessageTooLarge,
     SchemaError,
 )
-from backscroll_kafka.layout import topic_of
+from backscroll_kafka.layout import bound_value, topic_of
+from backscroll_kafka.readers import Gone
 
 Opened = Callable[..., Store]
 
@@ -60,11 +63,17 @@ def test_a_topic_that_is_compacted_is_refused(admin: Any, topic: str, opened: Op
 
 
 def test_partitions_that_are_added_later_are_refused(admin: Any, topic: str, opened: Opened) -> None:
-    """With why; also where the store does not say how many there have to be."""
-    opened().append("s", message("a"))
+    """With why; also where the store does not say how many there have to be, or was open before."""
+    store = opened()
+    store.append("s", message("a"))
     admin.create_partitions([NewPartitions(topic, 4)])[topic].result()
     until(lambda: len(admin.list_topics(topic).topics[topic].partitions) == 4)
     for call in (lambda: opened("").append("s", message("b")), lambda: opened("").last("s")):
+        with pytest.raises(SchemaError, match="had 2 partitions when messages were written, and has 4"):
+            call()
+    backend: Any = store._backend
+    backend._topics.doubt(topic)  # as it does by itself after half a minute
+    for call in (lambda: store.append("s", message("b")), lambda: store.last("s")):
         with pytest.raises(SchemaError, match="had 2 partitions when messages were written, and has 4"):
             call()
 
@@ -180,3 +189,56 @@ def test_each_session_may_have_a_topic_of_its_own(admin: Any, topic: str, opened
     assert store.append("a.b", message("anew")).seqs[0] > 1
     found = [name for name in admin.list_topics().topics if name.startswith(topic)]
     assert sorted(found) == sorted(topic_of(f"{topic}-", name) for name in names)
+
+
+def test_topics_of_other_programs_are_passed_over_where_each_session_has_one(
+    port: int, admin: Any, producer: Any, topic: str
+) -> None:
+    """Compacted ones, one that the brokers made, and one whose name might be a hash; without a prefix, too."""
+    names = [f"compacted-{topic}", topic_of("", "x" * 500), topic_of("", "y" * 500)]
+    with backscroll.open(f"kafka://localhost:{port}/?layout=topic") as store:
+        try:
+            make(admin, names[0], 1, cleanup_policy="compact")
+            make(admin, names[1], 1)
+            until(lambda: set(names[:2]) <= admin.list_topics().topics.keys())
+            for key in (b"\xff", b"another"):
+                write(producer, names[1], key, bound_value(2, 1, 0, 1))
+            store.append("y" * 500, message("a"))
+            store.append(topic, message("a"))
+            listed = [name for name in store.sessions(limit=1_000) if name in {topic, "y" * 500, "another", names[0]}]
+            assert listed == sorted([topic, "y" * 500])
+        finally:
+            for each in admin.delete_topics([*names, topic]).values():
+                each.exception()
+
+
+def test_a_session_that_retention_took_is_listed_no_more(admin: Any, topic: str, opened: Opened) -> None:
+    """Nor by a store that was open before, as soon as it asks where the log begins."""
+    store = opened("partitions=1")
+    for name in ("a", "b"):
+        last = store.append(name, message("a"))
+    assert store.sessions().session_ids == ("a", "b")
+    [deleted] = admin.delete_records([TopicPartition(topic, 0, last.seqs[0] >> 16)]).values()
+    deleted.result()
+    until(lambda: store.sessions().session_ids == ("b",))
+
+
+def test_retention_that_cuts_into_a_scan_breaks_no_list(topic: str, opened: Opened) -> None:
+    """It is scanned again, also where the index would take too much."""
+    store = opened("partitions=1")
+    backend: Any = store._backend
+    store.append("a", message("a"))
+    backend._views._index_bytes = 1
+    store.last("a")
+    store.last("a")
+    scan, cuts = backend._logs.scan, [Gone(), Gone()]
+
+    async def cut(*each: Any) -> None:
+        if cuts:
+            raise cuts.pop()
+        await scan(*each)
+
+    backend._logs.scan = cut
+    assert backend._views.is_full
+    assert store.sessions().session_ids == ("a",)
+    assert cuts == []

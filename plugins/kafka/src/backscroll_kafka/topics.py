@@ -2,19 +2,19 @@
 
 import heapq
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import murmur2
 
 from backscroll.backend import Deadline, Health, SessionPage, session_page
-from backscroll.errors import SchemaError, Unavailable
-from backscroll.futures import done, start
+from backscroll.errors import SchemaError, StorageError, Unavailable
+from backscroll.futures import Steps, done, start
 from backscroll_kafka.connections import Connections, NotThere, Place, Topic
-from backscroll_kafka.fold import APPEND, DELETE
+from backscroll_kafka.fold import APPEND, DELETE, SHIFT
 from backscroll_kafka.index import BITS, Chunk, View
-from backscroll_kafka.layout import Kinds, is_hashed, session_of, topic_of
+from backscroll_kafka.layout import Kinds, added, is_hashed, session_of, topic_of
 from backscroll_kafka.logs import Logs, made_again
 from backscroll_kafka.options import KafkaOptions
 from backscroll_kafka.readers import Gone
@@ -22,6 +22,8 @@ from backscroll_kafka.refusals import MISSING, NoTopic
 from backscroll_kafka.sessions import Sight
 from backscroll_kafka.settings import Seen, health, of_a_new_topic, partitions_of, unusable
 from backscroll_kafka.views import Views
+
+R = TypeVar("R")
 
 SESSIONS_AT_ONCE: Final = 1_000
 """How many sessions a page lists at the most."""
@@ -132,6 +134,8 @@ class Topics:
             raise Unavailable(f"kafka: the topic {name} is not there any more")
         if found.id != known.id:
             raise self.refuse(name)
+        if found.partitions != known.partitions:
+            raise added(known.partitions, found.partitions)
         self._doubted.discard(name)
         self._seen_at[name] = time.monotonic()
         return known
@@ -191,7 +195,7 @@ class Topics:
         # A topic is made some time before all brokers know of it.
         while (found := await self._just_made(name, deadline)) is None or found.leaderless:
             if found is not None:
-                self._known.pop(name)
+                self._known.pop(name, None)
             await self._connections.pause(POLL, deadline)
 
     async def _just_made(self, name: str, deadline: Deadline) -> Topic | None:
@@ -252,8 +256,7 @@ class Topics:
         if not self._views.is_full:
             await self._logs.reach(view, b"", 0, deadline)
         if self._views.is_full:
-            chunk = Chunk(view.kinds, None, wanted).below(view.end)
-            await self._logs.scan(view.place, view.start or 0, view.end, chunk, deadline)
+            chunk = await self._scanned(view, wanted, deadline)
             offsets, controls = chunk.offsets, chunk.controls
         else:
             offsets, controls = view.offsets, view.controls
@@ -265,9 +268,23 @@ class Topics:
         listed = []
         for key in keys:
             dropped = [entry for entry in controls.get(key, ()) if entry.kind == DELETE]
-            if _has_turns(offsets[key], max((entry.bound for entry in dropped), default=0)):
+            gone = max([(view.start or 0) << SHIFT, *(entry.bound for entry in dropped)])
+            if _has_turns(offsets[key], gone):
                 listed.append((key, view, bool(dropped)))
         return listed
+
+    async def _scanned(self, view: View, wanted: Callable[[bytes], bool], deadline: Deadline) -> Chunk:
+        """What a place holds of some sessions."""
+        while True:
+            chunk = Chunk(view.kinds, None, wanted).below(view.end)
+            try:
+                await self._logs.scan(view.place, view.start or 0, view.end, chunk, deadline)
+            except Gone:
+                await self._logs.begins_later(view, deadline)
+                continue
+            if chunk.problem is not None:
+                raise chunk.problem
+            return chunk
 
     async def _names_of_topics(self, prefix: str, cursor: str | None, most: int, deadline: Deadline) -> list[str]:
         """The first sessions that have topics of their own, likewise."""
@@ -275,38 +292,57 @@ class Topics:
         for name in await self._connections.topics(deadline):
             session_id = session_of(self._name, name)
             if session_id is None and is_hashed(self._name, name):
-                session_id = await self._told_by(name, deadline)
+                session_id = await self._unless_foreign(name, self._told_by(name, deadline))
             is_behind = session_id and (cursor is None or session_id.encode() > cursor.encode())
             if session_id and is_behind and session_id.startswith(prefix):
                 ids.append(session_id)
         found: list[str] = []
         for session_id in sorted(ids, key=str.encode):
-            spot = await self.spot(session_id, deadline)
             if len(found) == most:
                 break
+            name = self._topic_of(session_id)
+            spot = await self._unless_foreign(name, self.spot(session_id, deadline))
             if spot is not None:
                 view = await self._logs.current(spot.place, spot.topic, deadline)
                 if await Sight(self._logs, self._views, view, spot.key, deadline).newest() is not None:
                     found.append(session_id)
         return found
 
+    async def _unless_foreign(self, name: str, looking: Steps[R]) -> R | None:
+        """What was found out about a topic; None where it cannot be used, and never was by this store."""
+        try:
+            return await looking
+        except StorageError:
+            if name in self._known or name in self._refused:
+                raise
+            return None
+
     async def _told_by(self, name: str, deadline: Deadline) -> str | None:
         """The session of a topic whose name is a hash, as its records tell."""
         topic = await self._find(name, deadline)
         for partition in range(topic.partitions if topic else 0):
-            place = name, partition
+            for key in await self._oldest((name, partition), topic, deadline):
+                if _is_text(key) and topic_of(self._name, key.decode()) == name:
+                    return key.decode()
+        return None
+
+    async def _oldest(self, place: Place, topic: Topic | None, deadline: Deadline) -> list[bytes]:
+        """The keys of the first records of a place."""
+        while True:
             low, high = await self._connections.start(place, deadline), await self._connections.end(place, deadline)
             chunk = Chunk(Kinds(topic.partitions if topic else 1)).below(high)
-            await self._logs.scan(place, low, min(high, low + SAMPLE), chunk, deadline)
-            for key in chunk.offsets:
-                return key.decode()
-        return None
+            try:
+                await self._logs.scan(place, low, min(high, low + SAMPLE), chunk, deadline)
+            except Gone:
+                await self._connections.pause(POLL, deadline)
+            else:
+                return list(chunk.offsets)
 
 
 def _is_text(key: bytes) -> bool:
     return key.decode(errors="ignore").encode() == key
 
 
-def _has_turns(packed: Iterable[int], deleted: int) -> bool:
-    """Whether a session has a turn that no deletion took."""
-    return any(each & ((1 << BITS) - 1) == APPEND and each >> BITS << 16 >= deleted for each in reversed(list(packed)))
+def _has_turns(packed: Iterable[int], gone: int) -> bool:
+    """Whether a session has a turn that is not below a seq."""
+    return any(each & ((1 << BITS) - 1) == APPEND and each >> BITS << SHIFT >= gone for each in reversed(list(packed)))
