@@ -20,6 +20,9 @@ ENOUGH: Final = 2
 DROPS: Final = "delete"
 """The policy by which a topic drops what is old, and nothing else: compaction would drop turns of a session."""
 
+DAY: Final = 86_400_000
+"""The milliseconds of a day."""
+
 
 @attrs.frozen
 class Seen:
@@ -89,16 +92,37 @@ def _problems(seen: Seen, options: KafkaOptions) -> Iterator[str]:
             f"max.message.bytes of the topic is {largest:,}, below max_turn_bytes={needed:,}: raise it to "
             f"{needed + OVERHEAD}, or lower max_turn_bytes"
         )
-    if options.retention is None and (kept := int(seen.settings.get("retention.ms", -1))) >= 0:
-        yield (
-            f"the topic drops what is older than {kept / 86_400_000:g} days (retention.ms={kept}): set "
-            "retention.ms=-1, or say so by retention"
-        )
+    yield from _retention(seen.settings, options.retention)
     if options.durability == Durability.REPLICATED.value:
-        yield from _replication(seen.topic, int(seen.settings.get("min.insync.replicas", 1)))
+        yield from _replication(seen.topic, seen.settings)
 
 
-def _replication(topic: Topic, insync: int) -> Iterator[str]:
+def _retention(settings: Mapping[str, str], claimed: float | None) -> Iterator[str]:
+    kept = int(settings.get("retention.ms", -1))
+    if kept >= 0 and claimed is None:
+        yield (
+            f"the topic drops what is older than {kept / DAY:g} days (retention.ms={kept}): set retention.ms=-1, or "
+            "say so by retention"
+        )
+    if claimed is not None and 0 <= kept < int(claimed * 1_000):
+        yield (
+            f"the topic drops what is older than {kept / DAY:g} days (retention.ms={kept}), sooner than "
+            f"retention={claimed * 1_000 / DAY:g} days: set retention.ms={int(claimed * 1_000)}, or claim less"
+        )
+    if (size := int(settings.get("retention.bytes", -1))) >= 0:
+        yield (
+            f"the topic drops what is beyond {size:,} bytes of a partition (retention.bytes={size}), however new it "
+            "is: set retention.bytes=-1"
+        )
+
+
+def _replication(topic: Topic, settings: Mapping[str, str]) -> Iterator[str]:
+    insync = int(settings.get("min.insync.replicas", 1))
+    if settings.get("unclean.leader.election.enable") == "true":
+        yield (
+            "a broker that lacks what was acknowledged may become the leader (unclean.leader.election.enable=true): "
+            "set unclean.leader.election.enable=false, or claim durability=server"
+        )
     if topic.replicas < ENOUGH or insync < ENOUGH:
         yield (
             f"{topic.replicas} brokers hold the topic and min.insync.replicas is {insync}, so that the loss of one "
