@@ -104,23 +104,50 @@ def test_after_the_end_nothing_is_written_and_no_pause_lasts(connections: Connec
     assert isinstance(start(connections.topics(Deadline(5))).exception(1), Closed)
 
 
-def test_a_client_that_gave_up_is_made_anew_at_once(connections: Connections) -> None:
-    """Pauses end, the client that asks stays as it is, and the new one stays where a second call met the old one."""
-    admin, producer = connections._admin, connections._producer
+class GivesUp:
+    """A client of the driver that takes everything, reports nothing, and gives up when it is told so."""
 
-    def gave_up(*_: object, **__: object) -> None:
-        raise KafkaException(KafkaError(KafkaError._FATAL))
+    is_told = False
 
-    connections._producer = SimpleNamespace(produce=gave_up, poll=producer.poll, flush=producer.flush)
-    old = connections._producer
+    def __init__(self, _: object) -> None:
+        pass
+
+    def produce(self, *_: object, **__: object) -> None:
+        """Take a record."""
+
+    def poll(self, seconds: float) -> None:
+        """Report nothing."""
+        time.sleep(seconds)
+        if self.is_told:
+            raise KafkaException(KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED, "secret", fatal=True))
+
+    flush = poll
+
+
+def test_a_client_that_gives_up_leaves_what_is_under_way_unknown_and_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With its reason, at once; pauses end meanwhile, and the client that asks stays as it is."""
+    monkeypatch.setattr("backscroll_kafka.connections.Producer", GivesUp)
+    connections = Connections({"bootstrap.servers": "localhost:1"}, KafkaOptions())
+    connections.opened().result(10)
+    admin, old = connections._admin, connections._producer
+    future = connections.produce(PLACE, b"s", b"value", Deadline(20))
+    monkeypatch.setattr(GivesUp, "is_told", True)
+    error = future.exception(2)
+    assert isinstance(error, OutcomeUnknown)
+    assert "lacks a right" in str(error)
+    assert "secret" not in str(error)
+    _until(lambda: connections._producer is None)
     assert isinstance(connections.produce(PLACE, b"s", b"value", Deadline(5)).exception(1), Unavailable)
     assert start(connections.pause(0.01, Deadline(5))).exception(5) is None
-    _until(lambda: connections._producer is not None)
+    monkeypatch.setattr(GivesUp, "is_told", False)
+    connections.opened().result(10)
     new = connections._producer
-    connections._begin_anew(old)
-    assert (connections._producer is new, connections._admin is admin) == (True, True)
-    connections._producer = None
-    assert isinstance(connections.produce(PLACE, b"s", b"value", Deadline(5)).exception(1), Unavailable)
+    connections._begin_anew(old)  # as a call that met the old one does late
+    assert (connections.is_open, connections._producer is new, connections._admin is admin) == (True, True, True)
+    assert start(connections.pause(0.01, Deadline(5))).exception(5) is None
+    connections.close()
 
 
 def _until(so: Any) -> None:

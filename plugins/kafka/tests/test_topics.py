@@ -215,12 +215,13 @@ def test_topics_of_other_programs_are_passed_over_where_each_session_has_one(
 def test_a_session_that_retention_took_is_listed_no_more(admin: Any, topic: str, opened: Opened) -> None:
     """Nor by a store that was open before, as soon as it asks where the log begins."""
     store = opened("partitions=1")
-    for name in ("a", "b"):
-        last = store.append(name, message("a"))
+    store.append("a", message("a"))
+    last = store.append("b", message("a"))
     assert store.sessions().session_ids == ("a", "b")
     [deleted] = admin.delete_records([TopicPartition(topic, 0, last.seqs[0] >> 16)]).values()
     deleted.result()
     until(lambda: store.sessions().session_ids == ("b",))
+    assert (store.version("a"), store.version("b")) == (0, last.version)
 
 
 def test_retention_that_cuts_into_a_scan_breaks_no_list(topic: str, opened: Opened) -> None:

@@ -20,7 +20,7 @@ from backscroll.errors import Closed, DeadlineExceeded, OutcomeUnknown, StorageE
 from backscroll.futures import done, pending
 from backscroll_kafka.access import COMMON, producing
 from backscroll_kafka.options import KafkaOptions
-from backscroll_kafka.refusals import error_of, is_missing, refused
+from backscroll_kafka.refusals import OTHER_LEADER, error_of, is_missing, refused
 from backscroll_kafka.waiting import Timers, Waiter
 
 TICK: Final = 0.02
@@ -37,15 +37,6 @@ AGAIN: Final = 0.05
 
 UNKNOWN_OFFSET: Final = 0
 """Smaller ones stand for no offset: a broker that just became the leader may not know it yet."""
-
-_OTHER_LEADER: Final = {
-    KafkaError.FENCED_LEADER_EPOCH,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.KAFKA_STORAGE_ERROR,
-}
-"""What brokers say to a client that takes another one for the leader."""
 
 Place = tuple[str, int]
 """A topic and one of its partitions."""
@@ -125,8 +116,13 @@ class Connections:
             opening.set_exception(StorageError(f"kafka: the driver does not take the settings of the way there{why}"))
             return
         opening.set_result(None)
-        while self._producer is producer and not self._closed:
-            producer.poll(TICK)
+        # A client that gave up is made anew by the next call; until then this thread still ends what waits.
+        while self._opening is opening and not self._closed:
+            try:
+                time.sleep(TICK) if self._producer is not producer else producer.poll(TICK)
+            except KafkaException as error:  # it gave up for good, and reports nothing any more
+                self._fail_all(self._told(error, writes=True))
+                self._begin_anew(producer)
             self.timers.run_due()
             self._give_up_late()
         self._end(producer)
@@ -252,7 +248,7 @@ class Connections:
                 told = self._told(error, writes=False)
                 if not isinstance(told, Unavailable) or deadline.remaining() < AGAIN:
                     raise told from None
-                is_stale = code in _OTHER_LEADER
+                is_stale = code in OTHER_LEADER
             finally:
                 with self._lock:
                     self._asking -= 1
@@ -350,12 +346,10 @@ class Connections:
         return self._told(error, writes=False)
 
     def _begin_anew(self, producer: Any) -> None:
-        """Drop a client that will not write again; its thread ends, and another one has to let pauses end."""
+        """Drop a client that will not write again; the next call makes another one."""
         with self._lock:
             if self._producer is producer:
                 self._producer = None
-        with suppress(Closed):
-            self.opened()
 
     # Closing.
 
@@ -363,13 +357,17 @@ class Connections:
         """Let the clients end; what is under way is unknown."""
         with self._lock:
             self._closed = True
+        self._fail_all(_closed())
+
+    def _fail_all(self, error: BaseException) -> None:
         for waiter in list(self._in_flight):
-            waiter.fail(_closed())
+            waiter.fail(error)
 
     def _end(self, producer: Any) -> None:
         end = time.monotonic() + 2 * LONGEST_TRY
         while self._closed and self._asking and time.monotonic() < end:
-            producer.poll(TICK)
+            with suppress(KafkaException):
+                producer.poll(TICK)
             self.timers.run_due()
         with suppress(KafkaException):
             producer.flush(0)

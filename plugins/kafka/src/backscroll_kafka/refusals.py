@@ -29,11 +29,20 @@ _NO_TOPIC: Final = {
 }
 """What says that there is no such topic, or that a broker does not know it yet."""
 
+OTHER_LEADER: Final = {
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.KAFKA_STORAGE_ERROR,
+}
+"""What brokers say to a client that takes another one for the leader."""
+
 _TOO_LARGE: Final = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 
 _FORBIDDEN: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "the topic: READ, WRITE and DESCRIBE, and CREATE for setup",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the cluster: IDEMPOTENT_WRITE, and CREATE for setup",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the topic or the cluster: WRITE to append, CREATE for setup",
 }
 
 _NOT_LET_IN: Final = {
