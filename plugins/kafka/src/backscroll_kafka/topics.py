@@ -255,16 +255,16 @@ class Topics:
 
         if not self._views.is_full:
             await self._logs.reach(view, b"", 0, deadline)
-        if self._views.is_full:
+        with self._views.lock:
+            # Once the index is full, it holds those in use only.
+            offsets = None if self._views.is_full else {key: own for key, own in view.offsets.items() if wanted(key)}
+            controls = dict(view.controls)
+        if offsets is None:
             chunk = await self._scanned(view, wanted, deadline)
             offsets, controls = chunk.offsets, chunk.controls
-        else:
-            offsets, controls = view.offsets, view.controls
         count = view.kinds.partitions
-        with self._views.lock:
-            keys = [key for key in offsets if wanted(key)]
         # What lies in another partition than its key's is no session of ours, nor is what is no text.
-        keys = [key for key in keys if murmur2(key, count) == view.place[1] and _is_text(key)]
+        keys = [key for key in offsets if murmur2(key, count) == view.place[1] and _is_text(key)]
         listed = []
         for key in keys:
             dropped = [entry for entry in controls.get(key, ()) if entry.kind == DELETE]
