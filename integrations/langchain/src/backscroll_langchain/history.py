@@ -1,12 +1,11 @@
 """`ChatMessageHistory`, LangChain's chat history on any store."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, get_buffer_string
 
-from backscroll import Record, Store, Unreadable
-from backscroll.errors import UnreadableMessage
+from backscroll import Store
 from backscroll_langchain.messages import from_langchain_all, to_langchain
 
 if TYPE_CHECKING:
@@ -63,15 +62,15 @@ class ChatMessageHistory(Base):
         Raises:
             UnreadableMessage: One is damaged; ``store.read`` returns the others.
         """
-        if self.window is None:
-            return _messages(self.store.iterate(self.session_id))
-        return _messages(self.store.last(self.session_id, self.window))
+        history = self.store.history(self.session_id)
+        found = history.messages if self.window is None else history.last(self.window)
+        return [to_langchain(message) for message in found]
 
     async def aget_messages(self) -> list[BaseMessage]:
         """Async twin of `messages`."""
-        if self.window is None:
-            return _messages([record async for record in self.store.aiterate(self.session_id)])
-        return _messages(await self.store.alast(self.session_id, self.window))
+        history = self.store.history(self.session_id)
+        found = await (history.amessages() if self.window is None else history.alast(self.window))
+        return [to_langchain(message) for message in found]
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Add the messages of a turn: all of them, contiguous and in order, or none.
@@ -106,13 +105,3 @@ class ChatMessageHistory(Base):
     async def aclear(self) -> None:
         """Async twin of `clear`."""
         await self.store.aclear(self.session_id)
-
-
-def _messages(records: Iterable[Record | Unreadable]) -> list[BaseMessage]:
-    return [to_langchain(_readable(record).message) for record in records]
-
-
-def _readable(record: Record | Unreadable) -> Any:
-    if isinstance(record, Unreadable):
-        raise UnreadableMessage(record.seq, record.reason)
-    return record
