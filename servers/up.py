@@ -27,7 +27,7 @@ IMAGES = {
 }
 """The folder with the Dockerfile of each image."""
 
-NEEDED = ("redis:7", "pingcap/tidb:v8.5.4", "mariadb:10.11", "cassandra:5.0")
+NEEDED = ("redis:7", "pingcap/tidb:v8.5.4", "mariadb:10.11", "cassandra:5.0", "apache/kafka:4.1.0")
 """Those that a plugin of this repository starts in its tests."""
 
 FETCH = {

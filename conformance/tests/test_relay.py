@@ -111,3 +111,22 @@ def test_nothing_is_open_afterwards(relay: Relay) -> None:
         assert one.connection.recv(100) == b""
     with pytest.raises(ConnectionRefusedError):
         Client(relay)
+
+
+def test_a_server_that_is_down_for_a_while_is_reached_again() -> None:
+    """Its clients are hung up on meanwhile, each of them, and none is forgotten."""
+    server = socket.create_server(("localhost", 0))
+    port = server.getsockname()[1]
+    server.close()
+    with Relay(port) as relay:
+        for _ in range(3):
+            with socket.create_connection(("localhost", relay.ports[0]), timeout=5) as client:
+                assert client.recv(1) == b""
+        with (
+            socket.create_server(("localhost", port)) as server,
+            socket.create_connection(("localhost", relay.ports[0]), timeout=5) as client,
+        ):
+            client.sendall(b"a")
+            connection, _ = server.accept()
+            with connection:
+                assert connection.recv(1) == b"a"

@@ -47,6 +47,20 @@ def test_keywords_win() -> None:
     assert filled({"timeout": "2", "poll": "1"}, timeout=3) == filled(timeout=3.0, poll="1")
 
 
+def test_an_option_may_have_a_name_with_dots() -> None:
+    """In a URL by that name only; as a keyword argument by its name in Python, too, which wins."""
+
+    @attrs.frozen(kw_only=True)
+    class Dotted(BackendOptions):
+        sasl_username: str | None = option(None, str, "the user", name="sasl.username")
+
+    assert fill(Dotted, "toy", {"sasl.username": "alice"}, {}).sasl_username == "alice"
+    assert fill(Dotted, "toy", {"sasl.username": "alice"}, {"sasl_username": "bob"}).sasl_username == "bob"
+    assert fill(Dotted, "toy", {}, {"sasl.username": "carol"}).sasl_username == "carol"
+    with pytest.raises(InvalidOption, match=r"did you mean sasl\.username"):
+        fill(Dotted, "toy", {"sasl_username": "alice"}, {})
+
+
 def test_secrets_stay_out_of_the_repr() -> None:
     """A secret option is not in the text form; others are."""
     text = repr(filled(password="hunter2", timeout=7))

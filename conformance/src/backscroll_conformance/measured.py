@@ -73,7 +73,7 @@ async def last(s: Subject) -> None:
 async def memory(s: Subject) -> None:
     """Walking through a session MUST NOT take more memory the longer the session is."""
     few, many = PAGES, PAGES + s.effort.messages * SMALL // BODY
-    peaks = [await _peak(s, await _filled(s, count, "x" * BODY)) for count in (few, many)]
+    peaks = [await _peak(s, await _filled(s, count, BODY)) for count in (few, many)]
     for count, peak in zip((few, many), peaks, strict=True):
         s.figures[f"peak of iterate at {count:,} messages (MiB)"] = round(peak / (1 << 20), 2)
     growth = peaks[1] - peaks[0]
@@ -111,10 +111,10 @@ async def import_cost(s: Subject) -> None:
     true(found["seconds"] <= QUICK, f"importing {plugin.module} takes {found['seconds']:.2f} s, over {QUICK} s")
 
 
-async def _filled(s: Subject, count: int, padding: str = "") -> str:
-    """A session with as many messages."""
+async def _filled(s: Subject, count: int, padding: int = 0) -> str:
+    """A session with as many messages, each with so many characters that no server compresses to next to nothing."""
     session_id = s.session()
-    await s.fill(session_id, [text + padding for text in numbered(count)])
+    await s.fill(session_id, [text + s.random.randbytes(padding // 2).hex() for text in numbered(count)])
     return session_id
 
 

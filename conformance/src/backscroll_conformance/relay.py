@@ -66,9 +66,13 @@ class Relay:
         while True:
             try:
                 client, _ = listener.accept()
-                server = socket.create_connection(("localhost", port))
             except OSError:
                 return
+            try:
+                server = socket.create_connection(("localhost", port))
+            except OSError:
+                _end(client)  # the server is down: so it is for its client
+                continue
             for one in (client, server):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:

@@ -154,6 +154,7 @@ def _secret_options(scheme: str) -> set[str]:
     try:
         # Not by way of the registry, which would import the driver, too.
         module, _, name = registry.find(scheme).options.partition(":")
-        return {field.name for field in attrs.fields(getattr(import_module(module), name)) if not field.repr}
+        hidden = [field for field in attrs.fields(getattr(import_module(module), name)) if not field.repr]
+        return {field.name for field in hidden} | {field.metadata.get("name") or field.name for field in hidden}
     except Exception:  # noqa: BLE001 - a broken plugin is told of elsewhere
         return set()

@@ -15,7 +15,7 @@ MAX_SECONDS: Final = 1_000_000
 """The longest time that can be waited for: as long as every lock and driver takes, eleven days."""
 
 
-def option(default: T, parse: Callable[[Any], T], doc: str, *, secret: bool = False) -> T:
+def option(default: T, parse: Callable[[Any], T], doc: str, *, secret: bool = False, name: str | None = None) -> T:
     """A field of an options class.
 
     Args:
@@ -24,8 +24,15 @@ def option(default: T, parse: Callable[[Any], T], doc: str, *, secret: bool = Fa
             with what is expected, never with what was given.
         doc: What it does, with its unit; the one place where the option is documented.
         secret: Keep it out of the `repr`.
+        name: What users know it by where that is no name in Python, such as ``sasl.username``; a keyword argument may
+            have either name.
     """
-    return attrs.field(default=default, repr=not secret, metadata={"parse": parse, "doc": doc})
+    return attrs.field(default=default, repr=not secret, metadata={"parse": parse, "doc": doc, "name": name})
+
+
+def option_names(cls: type[Any]) -> dict[str, str]:
+    """The names by which users know the options of a class, and those of its fields."""
+    return {field.metadata.get("name") or field.name: field.name for field in attrs.fields(cls)}
 
 
 def seconds(value: Any) -> float:
@@ -135,16 +142,17 @@ def fill(cls: type[Options], scheme: str, query: Mapping[str, str], keywords: Ma
     Raises:
         InvalidOption: One that does not exist (the nearest that does is named) or whose value is wrong.
     """
-    fields = attrs.fields_dict(cls)
+    fields, names = attrs.fields_dict(cls), option_names(cls)
+    known_as = {field: name for name, field in names.items()}
     values = {}
-    for name, value in {**query, **keywords}.items():
-        if name not in fields:
+    for name, value in {**query, **{known_as.get(name, name): value for name, value in keywords.items()}}.items():
+        if name not in names:
             # A piece of a password that was not percent-encoded can stand in the URL: only the code's own is repeated.
             given = f"no option {name}" if name in keywords else "no such option as one in the URL"
-            raise InvalidOption(f"{scheme}: there is {given}: {_hint(name, list(fields))}")
+            raise InvalidOption(f"{scheme}: there is {given}: {_hint(name, list(names))}")
         problem = None
         try:
-            values[name] = fields[name].metadata["parse"](value)
+            values[names[name]] = fields[names[name]].metadata["parse"](value)
         except ValueError as error:
             problem = str(error)
         # Raised behind the handler, because what led to the error may repeat the value.
