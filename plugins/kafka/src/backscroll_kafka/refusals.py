@@ -60,6 +60,9 @@ _OF_SETTINGS: Final = {
     KafkaError.INVALID_REQUIRED_ACKS: "the setting acks is refused",
 }
 
+_ALERT: Final = "SSL alert"
+"""What the driver's text holds where the other side refuses a TLS connection."""
+
 
 def error_of(error: Any) -> KafkaError | None:
     """The driver's own error, where it is one."""
@@ -106,6 +109,10 @@ def _refused(error: BaseException | KafkaError, limit: int) -> BaseException:
         return StorageError("kafka: it does not accept user and password, or wants them: kafka://user:…@host")
     if code in _NO_TOPIC:
         return Unavailable(f"kafka: the brokers do not know of the topic, or not yet ({name})")
-    if code == KafkaError._SSL:  # noqa: SLF001  # likewise
-        return StorageError("kafka: no TLS with the broker: is ssl.ca.location right, and does it speak TLS there?")
+    # With TLS 1.3 a broker refuses after the handshake, so that the driver takes it for a lost connection.
+    if code == KafkaError._SSL or _ALERT in found.str():  # noqa: SLF001  # likewise
+        return StorageError(
+            "kafka: no TLS with the broker: is ssl.ca.location right, does it speak TLS there, and does it ask for a "
+            "certificate (ssl.certificate.location)?"
+        )
     return Unavailable(f"kafka: no answer from the brokers ({name})")
