@@ -5,12 +5,14 @@ The topics of the big logs are filled by the driver with records as the store wr
 
 import asyncio
 import multiprocessing
+import os
 import statistics
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import confluent_kafka
@@ -44,6 +46,7 @@ SESSIONS = 20_000
 """Over how many sessions the big logs are spread."""
 
 MILLION = 1_000_000
+TOUCHED = 1_000
 
 _topics = count()
 
@@ -79,13 +82,13 @@ class Raw:
             raise RuntimeError(told[0][0].name())
         return int(told[0][1])
 
-    def fill(self, records: int) -> None:
-        """Write so many turns, over `SESSIONS` sessions in turn."""
+    def fill(self, records: int, sessions: int = SESSIONS) -> None:
+        """Write so many turns, over so many sessions in turn."""
         value = _value(checked=0)
-        keys = [f"session {number}".encode() for number in range(SESSIONS)]
+        keys = [f"session {number}".encode() for number in range(sessions)]
         places = [murmur2(key, PARTITIONS) for key in keys]
         for number in range(records):
-            at = number % SESSIONS
+            at = number % sessions
             while True:
                 try:
                     self._producer.produce(self._topic, value, keys[at], partition=places[at])
@@ -308,9 +311,45 @@ def five_millions(server: Server, rounds: int) -> Iterator[Row]:
     yield from _big(server, rounds, 5 * MILLION)
 
 
-EVERY = (appends, reads, order, contended, in_flight, round_trips, million, five_millions)
+def _touch(url: str, told: "multiprocessing.Queue[tuple[float, float, float]]") -> None:
+    """Read the last messages of a thousand sessions, and then list the first hundred of all."""
+    with backscroll.open(url) as store:
+        store.ping()
+        before = _resident()
+        for number in range(TOUCHED):
+            if len(store.last(f"session {number * (MILLION // TOUCHED)}")) != len(TURN):
+                raise RuntimeError(f"session {number} is not there")
+        touched = _resident()
+        store.sessions(limit=100)
+        told.put((before, touched, _resident()))
+
+
+def _resident() -> float:
+    """How many MiB of memory this process takes."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def memory(server: Server, _: int) -> Iterator[Row]:
+    """What a process takes that reads a thousand of a million sessions."""
+    name, url = _url(server)
+    with backscroll.open(url) as store:
+        store.setup()
+        Raw(server, name, **{"linger.ms": 50, "compression.type": "none"}).fill(MILLION, MILLION)
+    context = multiprocessing.get_context("spawn")
+    told: multiprocessing.Queue[tuple[float, float, float]] = context.Queue()
+    process = context.Process(target=_touch, args=(url, told))
+    process.start()
+    before, touched, listed = told.get(timeout=600)
+    process.join()
+    yield Row("memory of a process with an open store", before, "MiB")
+    yield Row(f"more, once it has read {TOUCHED:,} of {MILLION:,} sessions", touched - before, "MiB")
+    yield Row("more, once it has listed sessions, too", listed - touched, "MiB")
+
+
+EVERY = (appends, reads, order, contended, in_flight, round_trips, million, five_millions, memory)
 MEASURES = {measure.__name__: on_server(SPEC, measure) for measure in EVERY}
-ONLY_WHEN_NAMED = {"five_millions"}
+ONLY_WHEN_NAMED = {"five_millions", "memory"}
 
 
 def version() -> str:
