@@ -92,15 +92,20 @@ def test_foreign_records_are_passed_over_and_counted(
     assert sum(backend._views.find(place).foreign for place in backend._views.places) == 4 * (len(foreign) - damaged)
 
 
-def test_records_of_a_later_release_are_an_error(producer: Any, admin: Any, topic: str, opened: Opened) -> None:
-    """They are not left out in silence."""
-    make(admin, topic)
-    value = bytearray(bound_value(2, 1, 0, 2))
+@pytest.mark.parametrize("behind", [0, 600])
+def test_records_of_a_later_release_are_an_error(
+    producer: Any, admin: Any, topic: str, opened: Opened, behind: int
+) -> None:
+    """They are not left out in silence by the first call that comes upon one, however far back it lies."""
+    make(admin, topic, 1)
+    value = bytearray(bound_value(2, 1, 0, 1))
     value[2] = 9
-    for partition in (0, 1):
-        write(producer, topic, b"s", bytes(value), partition)
-    with pytest.raises(SchemaError, match=r"version 9.*install a newer backscroll-kafka"):
-        opened().last("s")
+    for each in (bytes(value), *[b"foreign"] * behind):
+        producer.produce(topic, each, b"s", partition=0)
+    assert producer.flush(30) == 0
+    for call in (Store.last, Store.version, Store.count):
+        with pytest.raises(SchemaError, match=r"version 9.*install a newer backscroll-kafka"):
+            call(opened("partitions=1"), "s")
 
 
 def test_the_end_of_another_programs_transaction_does_not_hold_up_a_read(

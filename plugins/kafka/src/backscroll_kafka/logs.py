@@ -200,6 +200,8 @@ class Logs:
             await self.begins_later(view, deadline)
             return
         self._views.merge(view, chunk, further, begin, key)
+        if chunk.problem is not None:
+            raise chunk.problem
 
     async def scan(self, place: Place, low: int, high: int, chunk: Chunk, deadline: Deadline) -> None:
         """Let a chunk take all records from one offset up to another."""
