@@ -48,6 +48,9 @@ PARTITIONS = 16
 SESSIONS = 20_000
 """Over how many sessions the big logs are spread."""
 
+BEHIND = 100
+"""How many records a writer's view of the log is behind in the big logs."""
+
 MILLION = 1_000_000
 TOUCHED = 1_000
 
@@ -66,6 +69,7 @@ class Raw:
     def __init__(self, server: Server, topic: str, **settings: Any) -> None:
         common = {"bootstrap.servers": f"localhost:{server.published[0]}", **settings}
         self._topic = topic
+        self._value = _values()(1)
         self._producer = Producer({**COMMON, **producing(KafkaOptions()), **common})
 
     def append(self, session_id: str = "raw") -> int:
@@ -101,21 +105,25 @@ class Raw:
     def _produce(self, session_id: str, report: Callable[[Any, Any], None]) -> None:
         key = session_id.encode()
         place = murmur2(key, PARTITIONS)
-        self._producer.produce(self._topic, _value(), key, partition=place, on_delivery=report)
+        self._producer.produce(self._topic, self._value, key, partition=place, on_delivery=report)
 
     def fill(self, records: int, sessions: int = SESSIONS) -> None:
         """Write so many turns, over so many sessions in turn."""
-        value = _value(checked=0)
+        value = _values()
         keys = [f"session {number}".encode() for number in range(sessions)]
         places = [murmur2(key, PARTITIONS) for key in keys]
+        written = [0] * PARTITIONS
         for number in range(records):
             at = number % sessions
+            place = places[at]
+            checked = max(1, written[place] - BEHIND)
             while True:
                 try:
-                    self._producer.produce(self._topic, value, keys[at], partition=places[at])
+                    self._producer.produce(self._topic, value(checked), keys[at], partition=place)
                     break
                 except BufferError:
                     self._producer.poll(0.05)
+            written[place] += 1
         if left := self._producer.flush(120):
             raise RuntimeError(f"{left} records were not written")
 
@@ -126,10 +134,10 @@ def _offset(error: Any, offset: int) -> int:
     return offset
 
 
-def _value(checked: int = 1) -> bytes:
-    turn_id = uuid.uuid4()
-    bodies, digest = encode_turn(TURN, turn_id, time.time_ns() // 1_000, None)
-    return turn_value(Turn(turn_id, digest, bodies), checked, PARTITIONS)
+def _values() -> Callable[[int], bytes]:
+    """Makes records of turns, each with an id of its own, from the offset that its writer knew."""
+    bodies, digest = encode_turn(TURN, uuid.uuid4(), time.time_ns() // 1_000, None)
+    return lambda checked: turn_value(Turn(uuid.uuid4(), digest, bodies), checked, PARTITIONS)
 
 
 def appends(server: Server, rounds: int) -> Iterator[Row]:
