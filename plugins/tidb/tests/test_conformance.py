@@ -1,5 +1,6 @@
 """TiDB and MariaDB keep the contract."""
 
+import pytest
 from specs import MARIADB
 
 from backscroll_conformance import BackendConformance
@@ -11,6 +12,7 @@ class TestTiDB(BackendConformance):
     backend = "tidb"
 
 
+@pytest.mark.newest
 class TestMariaDB(BackendConformance):
     """On a MariaDB, as the second dialect."""
 
