@@ -55,6 +55,16 @@ async def test_what_is_added_is_read_in_order(session: BackscrollSession) -> Non
     assert await session.get_items() == numbered(0, 1, 2)
 
 
+@pytest.mark.parametrize("count", [4, 5])
+async def test_a_long_session_is_read_page_by_page(
+    session: BackscrollSession, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """To its end."""
+    monkeypatch.setattr(module, "PAGE", 2)
+    await session.add_items(numbered(*range(count)))
+    assert await session.get_items() == numbered(*range(count))
+
+
 @pytest.mark.parametrize(
     ("settled", "asked", "expected"),
     [
