@@ -5,11 +5,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from agents import Agent, Runner, SQLiteSession
-from agents.memory import Session
+from agents.memory import OpenAIResponsesCompactionSession, Session
 from fake_model import FakeModel, said
 from scenarios import QUIET, SCENARIOS, run
 
@@ -100,6 +101,21 @@ async def test_a_run_goes_on_with_what_others_wrote(store: Store, session: Backs
             {"role": "user", "content": "Well?"},
         ]
     ]
+
+
+async def test_the_sdk_can_compact_it(session: BackscrollSession) -> None:
+    """By its own session around another one, which replaces what is there by what a server made of it."""
+    made = {"type": "compaction", "id": "cmp_1", "encrypted_content": "…"}
+
+    async def compact(**_: Any) -> Any:
+        return SimpleNamespace(output=[made], usage=None)
+
+    client: Any = SimpleNamespace(responses=SimpleNamespace(compact=compact))
+    compacting = OpenAIResponsesCompactionSession("s", session, client=client)
+    await run(Agent(name="host", model=FakeModel([said("Hi!")])), "Hello.", compacting, streamed=False)
+    assert len(await session.get_items()) == 2
+    await compacting.run_compaction({"force": True, "response_id": "resp_1"})
+    assert await session.get_items() == [made]
 
 
 async def test_a_run_whose_items_cannot_be_stored_says_so(session: BackscrollSession) -> None:
