@@ -90,7 +90,7 @@ class BackscrollSession:
             if len(page) < limit:
                 break
             before = page[0].seq
-        return items[-limit:] if limit > 0 else []
+        return items[-limit:]
 
     async def add_items(self, items: list[TResponseInputItem]) -> None:
         """Add the items of a turn: all of them, contiguous and in order, or none.
