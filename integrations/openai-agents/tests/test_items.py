@@ -49,6 +49,24 @@ def sorted_keys(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(
+    "item",
+    [
+        {"role": "user", "content": [{"type": "input_text", "text": "a"}], "parts": []},
+        {"role": "user", "content": "a", "item": {}},
+        {"role": "user", "content": None},
+        {"role": "critic", "content": "a"},
+        {"type": "function_call", "call_id": "c", "name": None, "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": {"a": 1}},
+    ],
+    ids=repr,
+)
+def test_what_only_looks_like_a_known_item_is_kept_whole(item: Any) -> None:
+    """Where our fields would not give it back."""
+    assert from_item(item) == Message("assistant", extra={KEY: {"item": item}})
+    assert through_a_store(item) == [item]
+
+
+@pytest.mark.parametrize(
     ("item", "expected"),
     [
         ({"role": "user", "content": "hi!"}, Message("user", "hi!")),
@@ -98,12 +116,44 @@ def sorted_keys(value: Any) -> Any:
                         "parts": [
                             {"type": "input_text"},
                             {"type": "input_image", "detail": "low"},
-                            {"type": "input_file", "file_id": "file_1"},
+                            {"part": {"type": "input_file", "file_id": "file_1"}},
                         ]
                     }
                 },
             ),
         ),
+        (
+            {
+                "role": "user",
+                "content": [{"type": "input_image", "file_id": "file_1"}, {"type": "input_text", "text": "look"}],
+            },
+            Message(
+                "user",
+                "look",
+                extra={
+                    KEY: {"parts": [{"part": {"type": "input_image", "file_id": "file_1"}}, {"type": "input_text"}]}
+                },
+            ),
+        ),
+        (
+            {"role": "user", "content": [{"type": "input_image", "image_url": "data:,"}], "id": "msg_1"},
+            Message(
+                "user",
+                [{"type": "image_url", "image_url": {"url": "data:,"}}],
+                id="msg_1",
+                extra={KEY: {"parts": [{"type": "input_image"}]}},
+            ),
+        ),
+        (
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}], "type": "message"},
+            Message(
+                "assistant",
+                [{"type": "refusal", "refusal": "no"}],
+                extra={KEY: {"type": "message", "parts": [{"type": "refusal"}]}},
+            ),
+        ),
+        ({"role": "user", "content": "hi!", "id": "msg_1"}, Message("user", "hi!", id="msg_1", extra={KEY: {}})),
+        ({"role": "user", "content": []}, Message("user", "", extra={KEY: {"parts": []}})),
         (
             {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "time", "arguments": "{}"},
             Message(
@@ -239,6 +289,8 @@ def test_what_is_nested_too_deep_is_refused_at_its_own_place() -> None:
         {"parts": [{"type": "input_text"}, {"type": "input_text"}]},
         {"parts": [{"type": "input_image"}]},
         {"parts": None},
+        {"parts": [7]},
+        {"parts": [{"type": "hologram"}]},
     ],
     ids=repr,
 )
