@@ -153,6 +153,10 @@ def test_what_only_looks_like_a_known_item_is_kept_whole(item: Any) -> None:
             ),
         ),
         ({"role": "user", "content": "hi!", "id": "msg_1"}, Message("user", "hi!", id="msg_1", extra={KEY: {}})),
+        (
+            {"role": "user", "content": [{"type": "input_text", "text": None}]},
+            Message("user", "", extra={KEY: {"parts": [{"part": {"type": "input_text", "text": None}}]}}),
+        ),
         ({"role": "user", "content": []}, Message("user", "", extra={KEY: {"parts": []}})),
         (
             {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "time", "arguments": "{}"},
