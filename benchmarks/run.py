@@ -26,9 +26,10 @@ def main() -> None:
     parser.add_argument("backend", nargs="?", default="sqlite", help="the backend; there is a module of_… for each")
     parser.add_argument("measures", nargs="*", help="all by default")
     arguments = parser.parse_args()
-    if not Path(__file__).with_name(f"of_{arguments.backend}.py").exists():
+    name = f"of_{arguments.backend.replace('-', '_')}"
+    if not Path(__file__).with_name(f"{name}.py").exists():
         parser.error(f"nothing measures {arguments.backend}")
-    module = import_module(f"of_{arguments.backend}")
+    module = import_module(name)
     if unknown := set(arguments.measures) - set(module.MEASURES):
         parser.error(f"there is no measure {', '.join(unknown)}; there are {', '.join(module.MEASURES)}")
     rows: list[Row] = []
