@@ -1,0 +1,25 @@
+"""The real servers, each started where a test asks for it."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from backscroll_conformance.containers import Server
+from backscroll_conformance.servers import running
+
+
+@pytest.fixture
+def session_id() -> str:
+    """A session that nobody else has."""
+    return uuid4().hex
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """A Redis."""
+    from backscroll_redis.plugin import backscroll_servers
+
+    (spec,) = backscroll_servers()
+    with running(spec) as server:
+        yield server
