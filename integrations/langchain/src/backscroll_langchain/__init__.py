@@ -8,12 +8,14 @@ from backscroll_langchain.messages import from_langchain, to_langchain
 if TYPE_CHECKING:
     from backscroll_langchain.memorystore import MemorystoreChatMessageHistory as MemorystoreChatMessageHistory
     from backscroll_langchain.redis import RedisChatMessageHistory as RedisChatMessageHistory
+    from backscroll_langchain.tidb import TiDBChatMessageHistory as TiDBChatMessageHistory
 
 __all__ = ["ChatMessageHistory", "from_langchain", "to_langchain"]
 
 _LAZY: Final[dict[str, tuple[str, str]]] = {
     "MemorystoreChatMessageHistory": ("memorystore", "redis"),
     "RedisChatMessageHistory": ("redis", "redis"),
+    "TiDBChatMessageHistory": ("tidb", "tidb"),
 }
 """The module of each drop-in, imported when it is asked for, and the extra that brings along what it needs."""
 
