@@ -23,7 +23,7 @@ from backscroll_langchain.originals import UnreadableOriginal
 from backscroll_langchain.redis import store_prefix
 from backscroll_langchain.redis_access import Way, way_to
 from backscroll_langchain.redis_lists import ListsOriginal
-from backscroll_langchain.sharing import close_all
+from backscroll_langchain.sharing import aclose_all, close_all
 
 MESSAGES: list[BaseMessage] = [
     SystemMessage("be kind"),
@@ -375,7 +375,7 @@ async def test_a_server_of_a_cluster_is_found_out(session_id: str) -> None:
         assert list(original_of(server.url).session_ids()) == [session_id]
         history.clear()
         assert await history.aget_messages() == []
-        close_all()
+        await aclose_all()
 
 
 async def test_a_master_is_found_through_sentinels(session_id: str) -> None:
@@ -394,7 +394,7 @@ async def test_a_master_is_found_through_sentinels(session_id: str) -> None:
         without_path = RedisChatMessageHistory(session_id, f"redis+sentinel://:secret@localhost:{server.published[1]}")
         without_path.add_user_message("a")
         assert without_path.messages == [HumanMessage("a")]
-        close_all()
+        await aclose_all()
 
 
 def test_a_url_for_sentinels_that_cannot_be_is_told(session_id: str) -> None:
