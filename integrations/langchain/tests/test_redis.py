@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -320,6 +321,19 @@ async def test_a_thousand_histories_open_no_more_connections_than_one(
     for number in range(100):
         assert len(await RedisChatMessageHistory(f"{session_id}-{number}", user).aget_messages()) == 1
     assert connections(client, user) == 3
+
+
+def test_closing_all_leaves_no_connection(user: str, client: redis.Redis, session_id: str) -> None:
+    """Also where nothing was read; the next use opens others."""
+    history = RedisChatMessageHistory(session_id, user)
+    for _ in range(2):
+        history.add_user_message("a")
+        close_all()
+        end = time.monotonic() + 10
+        while connections(client, user):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    assert len(history.messages) == 2
 
 
 def test_no_more_connections_than_calls_at_once(user: str, client: redis.Redis, session_id: str) -> None:
