@@ -1,6 +1,7 @@
 """`RedisChatMessageHistory` keeps what LangChain's own class wrote, on the same server."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -422,3 +423,27 @@ def test_a_url_for_sentinels_that_cannot_be_is_told(session_id: str) -> None:
 def test_no_secret_is_shown() -> None:
     """Of a way to a server."""
     assert repr(Way("client", "redis://secret", {"tls_key": "secret"})) == "Way(client='client', owns=True)"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("query", ["", "?health_check_interval=30"])
+def test_it_goes_on_after_a_fork(url: str, session_id: str, query: str) -> None:
+    """Parent and child have connections of their own, however they are made."""
+    released.RedisChatMessageHistory(session_id, url).add_user_message("before")
+    history = RedisChatMessageHistory(session_id, url + query)
+    history.add_user_message("a")
+    assert len(history.messages) == 2
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            history.add_user_message("b")
+            found = [[message.content for message in history.messages] for _ in range(20)]
+            code = any(texts != ["before", "a", "b"] for texts in found)
+        finally:
+            os._exit(code)
+    for _ in range(20):
+        assert [message.content for message in history.messages][:2] == ["before", "a"]
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [message.content for message in history.messages] == ["before", "a", "b"]
