@@ -1,6 +1,44 @@
 """LangChain's chat history on any database that backscroll knows."""
 
+from typing import TYPE_CHECKING, Any, Final
+
 from backscroll_langchain.history import ChatMessageHistory
 from backscroll_langchain.messages import from_langchain, to_langchain
 
+if TYPE_CHECKING:
+    from backscroll_langchain.memorystore import MemorystoreChatMessageHistory as MemorystoreChatMessageHistory
+    from backscroll_langchain.redis import RedisChatMessageHistory as RedisChatMessageHistory
+    from backscroll_langchain.tidb import TiDBChatMessageHistory as TiDBChatMessageHistory
+
 __all__ = ["ChatMessageHistory", "from_langchain", "to_langchain"]
+
+_LAZY: Final[dict[str, tuple[str, str]]] = {
+    "MemorystoreChatMessageHistory": ("memorystore", "redis"),
+    "RedisChatMessageHistory": ("redis", "redis"),
+    "TiDBChatMessageHistory": ("tidb", "tidb"),
+}
+"""The module of each drop-in, imported when it is asked for, and the extra that brings along what it needs."""
+
+
+def __getattr__(name: str) -> Any:
+    """A drop-in, with its driver.
+
+    Raises:
+        AttributeError: There is none of this name.
+        ImportError: What it needs is not installed; says what to install.
+    """
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module, extra = _LAZY[name]
+    try:
+        found = getattr(import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as error:
+        raise ImportError(f'{name} needs {error.name}: pip install "backscroll-langchain[{extra}]"') from error
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -45,7 +45,8 @@ class ChatMessageHistory(Base):
     def __init__(self, store: Store, session_id: str, *, window: int | None = None) -> None:
         if window is not None and window < 1:
             raise ValueError(f"window is how many messages are read, at least 1, not {window}")
-        self.store = store
+        self._store = store
+        self._ttl: float | None = None
         self.session_id = session_id
         self.window = window
 
@@ -54,6 +55,11 @@ class ChatMessageHistory(Base):
 
     def __str__(self) -> str:
         return get_buffer_string(self.messages)
+
+    @property
+    def store(self) -> Store:
+        """Where the messages are."""
+        return self._store
 
     @property
     def messages(self) -> list[BaseMessage]:
@@ -79,12 +85,12 @@ class ChatMessageHistory(Base):
             InvalidMessage: One cannot be stored exactly; nothing was sent.
         """
         if messages:
-            self.store.append(self.session_id, from_langchain_all(messages))
+            self.store.append(self.session_id, from_langchain_all(messages), ttl=self._ttl)
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Async twin of `add_messages`."""
         if messages:
-            await self.store.aappend(self.session_id, from_langchain_all(messages))
+            await self.store.aappend(self.session_id, from_langchain_all(messages), ttl=self._ttl)
 
     def add_message(self, message: BaseMessage) -> None:
         """Add one message, as a turn of its own."""
