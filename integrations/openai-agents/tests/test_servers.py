@@ -26,8 +26,6 @@ ITEMS: list[Any] = [
     {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "status": "completed"},
 ]
 
-pytestmark = pytest.mark.newest
-
 
 @pytest.fixture(params=["redis", "tidb", "cassandra", "kafka"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
