@@ -7,7 +7,9 @@ from backscroll_langchain.messages import from_langchain, to_langchain
 
 __all__ = ["ChatMessageHistory", "from_langchain", "to_langchain"]
 
-_LAZY: Final[dict[str, tuple[str, str]]] = {}
+_LAZY: Final[dict[str, tuple[str, str]]] = {
+    "KafkaChatMessageHistory": ("kafka", "kafka"),
+}
 """The module of each drop-in, imported when it is asked for, and the extra that brings along what it needs."""
 
 

@@ -1,0 +1,26 @@
+"""The real servers, each started where a test asks for it."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from backscroll.url import parse_url
+from backscroll_conformance.servers import running
+
+
+@pytest.fixture
+def session_id() -> str:
+    """A session that nobody else has."""
+    return uuid4().hex
+
+
+@pytest.fixture(scope="session")
+def kafka_servers() -> Iterator[str]:
+    """The address of a Kafka broker."""
+    from backscroll_kafka.plugin import backscroll_servers
+
+    (spec,) = backscroll_servers()
+    with running(spec) as server:
+        (host,) = parse_url(server.url).hosts
+        yield f"{host.name}:{host.port}"
