@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
@@ -176,6 +176,45 @@ def test_no_read_waits_for_more(history: KafkaChatMessageHistory) -> None:
         history.messages_from_beginning(None, 1e-9)
     history.add_messages(numbered(2, 4))
     assert contents(history.messages) == numbers(2, 4)
+
+
+def test_a_group_that_a_consumer_has_joined_is_told(
+    history: KafkaChatMessageHistory, kafka_servers: str, session_id: str
+) -> None:
+    """It could not be moved; nothing is lost by it."""
+    history.add_messages(numbered(0, 2))
+    group, topic = group_of(session_id), topic_of("backscroll_langchain-", session_id)
+    consumer = Consumer({"bootstrap.servers": kafka_servers, "group.id": group, "enable.auto.commit": False})
+    consumer.subscribe([topic])
+    deadline = time.monotonic() + 30
+    while not consumer.assignment():
+        assert time.monotonic() < deadline
+        consumer.poll(0.1)
+    with pytest.raises(StorageError, match="a consumer has joined the group"):
+        _ = history.messages
+    consumer.close()
+    assert contents(history.messages) == numbers(0, 2)
+
+
+def test_a_child_of_a_fork_reads_on(kafka_servers: str, session_id: str) -> None:
+    """With clients of its own, from where its parent left off; and the parent goes on behind it."""
+    code = (
+        "import os, sys\n"
+        "from backscroll_langchain import KafkaChatMessageHistory\n"
+        "history = KafkaChatMessageHistory(*sys.argv[1:])\n"
+        "def read(): return [message.content for message in history.messages]\n"
+        "history.add_user_message('a')\n"
+        "assert read() == ['a']\n"
+        "history.add_user_message('b')\n"
+        "child = os.fork()\n"
+        "if child:\n"
+        "    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0\n"
+        "    assert read() == ['c']\n"
+        "else:\n"
+        "    assert read() == ['b']\n"
+        "    history.add_user_message('c')\n"
+    )
+    subprocess.run([sys.executable, "-c", code, session_id, kafka_servers], check=True, timeout=60)
 
 
 def test_what_was_added_before_the_end_was_taken_comes_no_more(history: KafkaChatMessageHistory) -> None:
@@ -405,6 +444,7 @@ def test_a_broker_that_is_not_there_is_an_error_at_the_first_use() -> None:
         lambda: history.messages_from_beginning(5, 1.0),
         lambda: history.messages_from_latest(5, 1.0),
         lambda: history.messages_from_last_consumed(5, 1.0),
+        lambda: history.add_messages(numbered(0, 1), 1.0),
     ):
         with pytest.raises(Unavailable) as caught:
             call()

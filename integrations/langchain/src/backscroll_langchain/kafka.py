@@ -4,7 +4,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, get_buffer_string
 
@@ -14,13 +14,11 @@ from backscroll.errors import InvalidArgument, UnreadableMessage
 from backscroll.url import parse_url
 from backscroll_langchain.dropin import DropIn
 from backscroll_langchain.kafka_beside import Beside
-from backscroll_langchain.kafka_original import OURS
+from backscroll_langchain.kafka_cluster import left
+from backscroll_langchain.kafka_original import OURS, TIMEOUT
 from backscroll_langchain.kafka_reading import Begin, Reading
 from backscroll_langchain.messages import from_langchain_all
 from backscroll_langchain.sharing import Shared, shared
-
-TIMEOUT: Final = 30.0
-"""For how many seconds a read may take where ``max_time_sec`` is None."""
 
 Messages = list[BaseMessage]
 
@@ -133,17 +131,18 @@ class KafkaChatMessageHistory(DropIn):
         """
         if messages:
             turn = from_langchain_all(messages)
-            self._beside.prepare(self.session_id)
-            self.store.append(self.session_id, turn, ttl=self._ttl, timeout=flush_timeout_seconds)
+            deadline = _deadline(flush_timeout_seconds)
+            self._beside.prepare(self.session_id, deadline)
+            self.store.append(self.session_id, turn, ttl=self._ttl, timeout=left(deadline))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage], flush_timeout_seconds: float | None = None) -> None:
         """Async twin of `add_messages`."""
         if messages:
-            turn = from_langchain_all(messages)
+            turn, deadline = from_langchain_all(messages), _deadline(flush_timeout_seconds)
             await self._open()
             if not self._beside.is_prepared:
-                await asyncio.to_thread(self._beside.prepare, self.session_id)
-            await self.store.aappend(self.session_id, turn, ttl=self._ttl, timeout=flush_timeout_seconds)
+                await asyncio.to_thread(self._beside.prepare, self.session_id, deadline)
+            await self.store.aappend(self.session_id, turn, ttl=self._ttl, timeout=left(deadline))
 
     def close(self) -> None:
         """Nothing: what it uses belongs to all histories of this connection, and ends with the process."""
@@ -195,8 +194,7 @@ class _Reader:
         """Read, and be given what is found."""
         if most is not None and most < 0:
             raise InvalidArgument(f"max_message_count: expected a number from 0 on, or None, not {most}")
-        deadline = Deadline(TIMEOUT if seconds is None else seconds)
-        self._reading(deadline).take(begin, most, self._give)
+        self._reading(_deadline(seconds)).take(begin, most, self._give)
 
     def leave(self) -> None:
         """Go away."""
@@ -210,6 +208,10 @@ class _Reader:
             if not self._is_gone:
                 self.found = found
             return not self._is_gone
+
+
+def _deadline(seconds: float | None) -> Deadline:
+    return Deadline(TIMEOUT if seconds is None else seconds)
 
 
 def _check(**given: Any) -> None:

@@ -13,7 +13,8 @@ import backscroll
 from backscroll.backend import Deadline
 from backscroll.errors import DeadlineExceeded
 from backscroll.url import parse_url
-from backscroll_langchain.kafka_original import TIMEOUT, KafkaOriginal
+from backscroll_langchain.kafka_cluster import left
+from backscroll_langchain.kafka_original import KafkaOriginal
 from backscroll_langchain.kafka_positions import Position, group_of
 from backscroll_langchain.sharing import Lazy
 
@@ -25,7 +26,6 @@ PARTITIONS: Final = 12
 
 KEPT: Final = "30d"
 """For how long a claim is kept; after that the group alone tells."""
-
 
 PORT: Final = 9092
 """The port of a broker where none is given."""
@@ -109,13 +109,13 @@ class Beside(KafkaOriginal):
         with self._lock:
             self._sessions.setdefault(session_id, Session()).given_back += found
 
-    def prepare(self, session_id: str) -> None:
+    def prepare(self, session_id: str, deadline: Deadline) -> None:
         """Make the topic of the claims where it is missing, once, and meet the brokers that the first read asks."""
         if not self.is_prepared:
             claims = self.claims.get()
-            claims.setup()
-            claims.version(session_id)
-            self.cluster.committed(group_of(session_id), Deadline(TIMEOUT))
+            claims.setup(timeout=left(deadline))
+            claims.version(session_id, timeout=left(deadline))
+            self.cluster.committed(group_of(session_id), deadline)
             self.is_prepared = True
 
     def close(self) -> None:

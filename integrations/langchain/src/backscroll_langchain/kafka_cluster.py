@@ -1,8 +1,10 @@
 """A Kafka cluster, as far as the topics and consumer groups of LangChain's class go; by the driver's own clients."""
 
+import os
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -20,7 +22,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from backscroll.backend import Deadline
 from backscroll.errors import DeadlineExceeded, StorageError, Unavailable
-from backscroll_kafka import COMMON, refused
+from backscroll_kafka import COMMON, keep, refused
 
 AGAIN: Final = 0.05
 """After how many seconds a request is repeated to which the brokers had no answer."""
@@ -49,6 +51,15 @@ _MISSING: Final = {
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001  # likewise
 }
 """What says that there is no such topic."""
+
+_OF_GROUPS: Final = {
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "the user lacks the right READ on the groups: grant it",
+    KafkaError.UNKNOWN_MEMBER_ID: "a consumer has joined the group: let it leave",
+    KafkaError.NON_EMPTY_GROUP: "a consumer has joined the group: let it leave",
+    KafkaError.REBALANCE_IN_PROGRESS: "a consumer has joined the group: let it leave",
+    KafkaError.INVALID_COMMIT_OFFSET_SIZE: "what has to be noted with the position is too long for the brokers",
+}
+"""Why the position of a group cannot be told or moved, with what to do."""
 
 Span = tuple[int, int]
 """From which offset on, and up to which, exclusive."""
@@ -96,6 +107,11 @@ class Cluster:
         self._reading: Final = threading.Lock()
         self._admin: Any = None
         self._consumer: Any = None
+        _all.add(self)
+
+    def keep(self) -> None:
+        """Never free the clients, in the child of a fork: that would wait for threads which only the parent has."""
+        keep(self._admin, self._consumer)
 
     def close(self) -> None:
         """End the client that reads, as soon as nobody reads; the other one ends when nobody waits for it."""
@@ -220,7 +236,7 @@ class Cluster:
 
         for each in self._insist(ask, deadline).topic_partitions:
             if each.error is not None and not _is_missing(each.error):
-                raise StorageError(f"kafka: the position of the group {group} is refused ({each.error.name()})")
+                raise _told(each.error)
 
     # What several of them do.
 
@@ -239,10 +255,20 @@ class Cluster:
             except KafkaException as error:
                 if _is_missing(error.args[0]):
                     raise _Missing from None
-                told = refused(error, writes=False, limit=0)
+                told = _told(error.args[0])
             if not isinstance(told, Unavailable) or deadline.remaining() < AGAIN:
                 raise told from None
             time.sleep(AGAIN)
+
+
+def _keep_all() -> None:
+    for each in list(_all):
+        each.keep()
+
+
+_all: Final[weakref.WeakSet[Cluster]] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_all)
 
 
 class _Missing(Exception):
@@ -256,6 +282,12 @@ def is_topic_name(text: str) -> bool:
 
 def _is_missing(error: Any) -> bool:
     return error.code() in _MISSING
+
+
+def _told(error: Any) -> BaseException:
+    if error.code() in _OF_GROUPS:
+        return StorageError(f"kafka: {_OF_GROUPS[error.code()]} ({error.name()})")
+    return refused(error, writes=False, limit=0)
 
 
 def _at_once(ask: Callable[[], Any]) -> "Future[Any]":

@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 
 from backscroll import Record, Store, Unreadable
 from backscroll.backend import Deadline
-from backscroll.errors import OutcomeUnknown, UnreadableMessage, VersionConflict, WindowExceeded
+from backscroll.errors import StorageError, Unavailable, UnreadableMessage, VersionConflict, WindowExceeded
 from backscroll_langchain.kafka_beside import Beside, Move, Session
 from backscroll_langchain.kafka_cluster import left
 from backscroll_langchain.kafka_original import Unread, Where, place_of
@@ -68,10 +68,10 @@ class Reading:
             self._settle(session)
             held = session.left if begin is Begin.LAST else []
             if begin is Begin.LAST and most is not None and len(held) >= most:
-                found, left = held[:most], held[most:]
+                found, rest = held[:most], held[most:]
             else:
-                found, left = held + self._moved(session, begin, most if most is None else most - len(held)), []
-            session.left = left if give(found) else found + left
+                found, rest = held + self._moved(session, begin, most if most is None else most - len(held)), []
+            session.left = rest if give(found) else found + rest
 
     def _settle(self, session: Session) -> None:
         """Find out about the last move, if its outcome was unknown; what it moved past is left to be given."""
@@ -99,10 +99,8 @@ class Reading:
             except VersionConflict:
                 session.move = None
                 continue
-            except OutcomeUnknown:
-                raise
-            except BaseException:
-                session.move = None
+            except (Unavailable, StorageError):
+                session.move = None  # everything else leaves it open whether it was claimed
                 raise
             self._positions.commit(position, version, self._deadline)
             session.move = None
@@ -132,7 +130,7 @@ class Reading:
         """Messages from a position on, up to a damaged one, and the position behind them."""
         found: list[BaseMessage] = []
         position = start
-        for message, behind in self._steps(start) if most != 0 else ():
+        for message, behind in self._steps(start, most) if most != 0 else ():
             if isinstance(message, UnreadableMessage):
                 if not found:
                     raise message
@@ -144,8 +142,8 @@ class Reading:
                     break
         return found, position
 
-    def _steps(self, start: Position) -> Iterator[Step]:
-        """What is behind a position, and the positions behind that.
+    def _steps(self, start: Position, most: int | None) -> Iterator[Step]:
+        """What is behind a position, and the positions behind that; about so many are asked for at first.
 
         What was moved over from the original is stored here, and read here; what the original got after that, is newer.
         """
@@ -157,24 +155,24 @@ class Reading:
             self._shared.remember_no_original(self._session_id)
         position = start if unread is None else attrs.evolve(start, original=unread.where)
         older = [each for each in rows if each[0].place in fresh]
+        many = AT_ONCE if most is None else min(AT_ONCE, most + 1)
         parts: list[Callable[[Position], Iterator[Step]]] = [
             partial(_originals, older),
-            partial(_ours, self._records(start.after)),
+            partial(_ours, self._records(start.after, many)),
         ]
         for part in reversed(parts) if places else parts:
             for message, behind in part(position):
                 position = behind
                 yield message, behind
 
-    def _records(self, after: int) -> Iterator[Record | Unreadable]:
+    def _records(self, after: int, many: int) -> Iterator[Record | Unreadable]:
         while True:
-            records = self._store.read(
-                self._session_id, after=None if after < 0 else after, limit=AT_ONCE, timeout=left(self._deadline)
-            )
+            bound = None if after < 0 else after
+            records = self._store.read(self._session_id, after=bound, limit=many, timeout=left(self._deadline))
             yield from records
-            if len(records) < AT_ONCE:
+            if len(records) < many:
                 return
-            after = records[-1].seq
+            after, many = records[-1].seq, AT_ONCE
 
     def _places(self) -> set[str]:
         """Where the original had what was moved over."""

@@ -6,11 +6,12 @@ from backscroll_kafka.layout import topic_of
 
 if TYPE_CHECKING:
     from backscroll_kafka.access import COMMON
+    from backscroll_kafka.connections import keep
     from backscroll_kafka.refusals import refused
 
-__all__ = ["COMMON", "refused", "topic_of"]
+__all__ = ["COMMON", "keep", "refused", "topic_of"]
 
-_LAZY: Final = {"COMMON": "access", "refused": "refusals"}
+_LAZY: Final = {"COMMON": "access", "keep": "connections", "refused": "refusals"}
 """The modules of what may need the driver, which is imported when it is asked for."""
 
 
