@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from backscroll.url import parse_url
+from backscroll_conformance.containers import Server
 from backscroll_conformance.servers import running
 
 
@@ -13,6 +14,16 @@ from backscroll_conformance.servers import running
 def session_id() -> str:
     """A session that nobody else has."""
     return uuid4().hex
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """A Redis."""
+    from backscroll_redis.plugin import backscroll_servers
+
+    (spec,) = backscroll_servers()
+    with running(spec) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from released import KafkaChatMessageHistory as Released
 
 from backscroll.errors import (
     DeadlineExceeded,
@@ -33,10 +33,6 @@ from backscroll_langchain.kafka_reading import Reading
 from backscroll_langchain.messages import from_langchain
 from backscroll_langchain.originals import messages_of, moved
 from backscroll_langchain.sharing import close_all
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # that it is deprecated is why ours is here
-    from langchain_community.chat_message_histories.kafka import KafkaChatMessageHistory as Released
 
 Made = Callable[..., KafkaChatMessageHistory]
 

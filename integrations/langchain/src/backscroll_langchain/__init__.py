@@ -1,14 +1,21 @@
 """LangChain's chat history on any database that backscroll knows."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from backscroll_langchain.history import ChatMessageHistory
 from backscroll_langchain.messages import from_langchain, to_langchain
+
+if TYPE_CHECKING:
+    from backscroll_langchain.kafka import KafkaChatMessageHistory as KafkaChatMessageHistory
+    from backscroll_langchain.memorystore import MemorystoreChatMessageHistory as MemorystoreChatMessageHistory
+    from backscroll_langchain.redis import RedisChatMessageHistory as RedisChatMessageHistory
 
 __all__ = ["ChatMessageHistory", "from_langchain", "to_langchain"]
 
 _LAZY: Final[dict[str, tuple[str, str]]] = {
     "KafkaChatMessageHistory": ("kafka", "kafka"),
+    "MemorystoreChatMessageHistory": ("memorystore", "redis"),
+    "RedisChatMessageHistory": ("redis", "redis"),
 }
 """The module of each drop-in, imported when it is asked for, and the extra that brings along what it needs."""
 
