@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
@@ -17,6 +18,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from released import KafkaChatMessageHistory as Released
 
+from backscroll.backend import Deadline, Turn
 from backscroll.errors import (
     DeadlineExceeded,
     InvalidArgument,
@@ -99,9 +101,9 @@ def offsets(admin: Any, group: str) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-def set_back(admin: Any, group: str, topic: str, offset: int) -> None:
+def set_back(admin: Any, group: str, topic: str, offset: int, partition: int = 0) -> None:
     """Move a group, as Kafka's own tools do."""
-    wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0, offset)])
+    wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
     (answer,) = admin.alter_consumer_group_offsets([wanted]).values()
     answer.result()
 
@@ -576,6 +578,32 @@ def test_a_record_of_the_original_that_is_damaged_is_told_with_its_place(
     made().messages_from_latest()
     made().add_messages(numbered(4, 5))
     assert contents(made().messages) == ["4"]
+
+
+def test_a_record_of_ours_that_is_damaged_is_told_with_its_place(made: Made, session_id: str) -> None:
+    """Likewise."""
+    made().add_messages(numbered(0, 2))
+    backend: Any = made().store._backend
+    seq = backend.append(session_id, Turn(uuid4(), b"\0" * 8, (b'{"v": 1, "mess',)), Deadline(10)).seqs[0]
+    made().add_messages(numbered(2, 3))
+    assert contents(made().messages) == numbers(0, 2)
+    with pytest.raises(UnreadableMessage, match=f"the record at seq {seq} is unreadable"):
+        _ = made().messages
+    with pytest.raises(UnreadableMessage, match=f"the record at seq {seq} is unreadable"):
+        str(made())
+    assert [each for each in made().read() if not isinstance(each, UnreadableMessage)] == numbered(0, 3)
+
+
+def test_kafkas_own_tools_set_the_position_in_the_originals_topic_back(
+    made: Made, released: Any, admin: Any, session_id: str
+) -> None:
+    """There as well."""
+    write(released, 0, 6)
+    assert contents(made().messages) == numbers(0, 6)
+    for partition, _ in offsets(admin, group_of(session_id))[session_id]:
+        set_back(admin, group_of(session_id), session_id, 0, partition)
+    assert contents(made().messages) == numbers(0, 6)
+    assert made().messages == []
 
 
 def test_what_was_moved_over_comes_once(made: Made, released: Any, kafka_servers: str, session_id: str) -> None:

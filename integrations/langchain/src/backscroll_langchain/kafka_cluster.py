@@ -143,9 +143,11 @@ class Cluster:
             return 0
 
     def delete(self, name: str, deadline: Deadline) -> None:
-        """Delete a topic; one that is gone by then is fine."""
+        """Delete a topic; done when the brokers do not know it any more."""
         with suppress(_Missing):
             self._insist(lambda seconds: self._client().delete_topics([name], request_timeout=seconds)[name], deadline)
+            while self._described(name, deadline):
+                time.sleep(AGAIN)
 
     def _topic(self, name: str, deadline: Deadline) -> Topic | None:
         if not is_topic_name(name):

@@ -31,7 +31,7 @@ class Where:
     """How far the original's topic of a session was read.
 
     Args:
-        topic: Kafka's id of the topic: one that was made again begins anew.
+        topic: Kafka's id of the topic: one that was made again begins anew. Empty where it is not known.
         offsets: Where each partition goes on; from its beginning where it is not named.
     """
 
@@ -89,7 +89,7 @@ class KafkaOriginal:
         topic = self._topic(session_id, deadline)
         if topic is None:
             return None
-        begun = where if where.topic == topic.id else Where(topic.id)
+        begun = Where(topic.id, where.offsets if where.topic in {"", topic.id} else {})
         spans = {partition: (max(low, begun.offsets.get(partition, 0)), high)
                  for partition, (low, high) in topic.spans.items()}  # fmt: skip
         return Unread(self._rows(topic, spans, deadline), begun)

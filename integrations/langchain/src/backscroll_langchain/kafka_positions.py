@@ -6,6 +6,7 @@ be asked what became of a claim. A claim counts from then on, also where it neve
 """
 
 import json
+import re
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
@@ -27,6 +28,9 @@ SHIFT: Final = 16
 
 LOOKED_AT: Final = 1_000
 """Among how many claims one is looked for that is too old to be asked for again."""
+
+_NOTE: Final = re.compile(r"(?P<version>\d+) (?P<rest>\S+)")
+"""What is noted with a position: the version of its claim, and what the offset of a record does not tell."""
 
 
 @attrs.frozen
@@ -127,12 +131,12 @@ class Positions:
             return None, 0
         position, offsets, topic, versions = Position(), {}, "", []
         for (name, partition), (offset, note) in found.items():
-            version, _, rest = note.partition(" ")
-            versions.append(int(version) if version.isdecimal() else None)
+            noted = _NOTE.fullmatch(note)
+            versions.append(int(noted["version"]) if noted else None)
             if name == self._topic:
-                position = Position(int(rest) if rest else (offset << SHIFT) - 1, offset)
+                position = Position(int(noted["rest"]) if noted else (offset << SHIFT) - 1, offset)
             elif name == self._session_id:
-                offsets[partition], topic = offset, rest or topic
+                offsets[partition], topic = offset, noted["rest"] if noted else topic
         told = [version for version in versions if version is not None]
         is_moved = len(told) < len(versions)
         return attrs.evolve(position, original=Where(topic, offsets)), None if is_moved else min(told)

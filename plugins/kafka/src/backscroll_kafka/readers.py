@@ -25,7 +25,7 @@ AT_ONCE: Final = 1_000
 BYTES_AT_ONCE: Final = 1 << 20
 """About how many bytes of records are taken from the driver at once."""
 
-LEARNS: Final = 1.0
+LEARNS: Final = 0.5
 """For how many seconds at the most a client asks who leads a topic that is new to it."""
 
 KNOWS: Final = 300.0
