@@ -528,18 +528,18 @@ def test_the_original_alone_is_read_and_the_position_kept(made: Made, released: 
 
 def test_clear_drops_what_the_original_wrote_too(made: Made, released: Any, admin: Any, session_id: str) -> None:
     """And nothing comes of a topic that the original makes again but what is new there."""
-    write(released, 0, 3)
-    made().add_messages(numbered(3, 4))
-    assert contents(made().messages) == numbers(0, 4)
+    write(released, 0, 12)
+    made().add_messages(numbered(12, 13))
+    assert contents(made().messages) == numbers(0, 13)
     made().clear()
     assert made().messages_from_beginning() == []
     assert made().read() == []
     deadline = time.monotonic() + 10
     while session_id in admin.list_topics().topics:
         assert time.monotonic() < deadline
-    write(Released(session_id, made().bootstrap_servers), 5, 8)
+    write(Released(session_id, made().bootstrap_servers), 20, 32)
     close_all()
-    assert contents(made().messages) == numbers(5, 8)
+    assert contents(made().messages) == numbers(20, 32)
 
 
 def test_a_topic_of_another_program_is_left_alone(made: Made, kafka_servers: str, admin: Any, session_id: str) -> None:
@@ -598,11 +598,15 @@ def test_kafkas_own_tools_set_the_position_in_the_originals_topic_back(
     made: Made, released: Any, admin: Any, session_id: str
 ) -> None:
     """There as well."""
-    write(released, 0, 6)
-    assert contents(made().messages) == numbers(0, 6)
-    for partition, _ in offsets(admin, group_of(session_id))[session_id]:
-        set_back(admin, group_of(session_id), session_id, 0, partition)
-    assert contents(made().messages) == numbers(0, 6)
+    write(released, 0, 9)
+    assert contents(made().messages) == numbers(0, 9)
+    last = set()
+    for partition, offset in offsets(admin, group_of(session_id))[session_id]:
+        set_back(admin, group_of(session_id), session_id, offset - 1, partition)
+        last.add(f"topic '{session_id}', partition {partition}, offset {offset - 1}")
+    rows = [row for row in made()._beside.rows(session_id) if row.place in last]
+    assert len(rows) == len(last)
+    assert made().messages == messages_of(rows)
     assert made().messages == []
 
 
@@ -630,5 +634,8 @@ def test_the_originals_sessions_are_found_among_all_topics(
     write(released, 0, 1)
     made(f"{session_id}-ours").add_messages(numbered(0, 1))
     Released(f"{session_id}-empty", kafka_servers)
+    of_our_name = f"backscroll_langchain-{session_id}"
+    write(Released(of_our_name, kafka_servers), 0, 1)
+    assert made(of_our_name).messages == []
     found = [name for name in KafkaOriginal(kafka_servers).session_ids() if session_id in name]
     assert found == [session_id]
