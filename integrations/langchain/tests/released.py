@@ -4,11 +4,16 @@ import warnings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # that they are deprecated is why ours are here
-    from langchain_community.chat_message_histories import RedisChatMessageHistory, TiDBChatMessageHistory
+    from langchain_community.chat_message_histories import (
+        KafkaChatMessageHistory,
+        RedisChatMessageHistory,
+        TiDBChatMessageHistory,
+    )
     from langchain_community.chat_message_histories.sql import SQLChatMessageHistory
     from langchain_google_memorystore_redis import MemorystoreChatMessageHistory
 
 __all__ = [
+    "KafkaChatMessageHistory",
     "MemorystoreChatMessageHistory",
     "RedisChatMessageHistory",
     "SQLChatMessageHistory",

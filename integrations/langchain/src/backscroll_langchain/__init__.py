@@ -6,6 +6,7 @@ from backscroll_langchain.history import ChatMessageHistory
 from backscroll_langchain.messages import from_langchain, to_langchain
 
 if TYPE_CHECKING:
+    from backscroll_langchain.kafka import KafkaChatMessageHistory as KafkaChatMessageHistory
     from backscroll_langchain.memorystore import MemorystoreChatMessageHistory as MemorystoreChatMessageHistory
     from backscroll_langchain.redis import RedisChatMessageHistory as RedisChatMessageHistory
     from backscroll_langchain.tidb import TiDBChatMessageHistory as TiDBChatMessageHistory
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["ChatMessageHistory", "from_langchain", "to_langchain"]
 
 _LAZY: Final[dict[str, tuple[str, str]]] = {
+    "KafkaChatMessageHistory": ("kafka", "kafka"),
     "MemorystoreChatMessageHistory": ("memorystore", "redis"),
     "RedisChatMessageHistory": ("redis", "redis"),
     "TiDBChatMessageHistory": ("tidb", "tidb"),
