@@ -1,13 +1,20 @@
 """LangChain's chat history on any database that backscroll knows."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from backscroll_langchain.history import ChatMessageHistory
 from backscroll_langchain.messages import from_langchain, to_langchain
 
+if TYPE_CHECKING:
+    from backscroll_langchain.cassandra import CassandraChatMessageHistory as CassandraChatMessageHistory
+    from backscroll_langchain.cassandra import SetupMode as SetupMode
+
 __all__ = ["ChatMessageHistory", "from_langchain", "to_langchain"]
 
-_LAZY: Final[dict[str, tuple[str, str]]] = {}
+_LAZY: Final[dict[str, tuple[str, str]]] = {
+    "CassandraChatMessageHistory": ("cassandra", "cassandra"),
+    "SetupMode": ("cassandra", "cassandra"),
+}
 """The module of each drop-in, imported when it is asked for, and the extra that brings along what it needs."""
 
 
