@@ -126,6 +126,7 @@ def tests(session: nox.Session, member: Member) -> None:
     """A member's tests: core's on every Python, the others' on the newest."""
     wanted = test_group(session, member)
     session.install(*wanted, *editable(with_needed(member, [*all_requirements(member), *parsed(wanted)])))
+    install_alone(session, member)
     run_tests(session, member)
 
 
@@ -173,6 +174,7 @@ def lowest(session: nox.Session, member: Member) -> None:
     installed = with_needed(member, all_requirements(member))
     helpers = [one for one in with_needed(member, parsed(wanted)) if one not in installed]
     session.install("--constraint", str(pins), *wanted, *editable(helpers))
+    install_alone(session, member)
     # What an older driver does otherwise shows without a long search, and without figures.
     tiers = [f"--backscroll-tier={tier}" for tier in ("contract", "stateful", "concurrent", "durable")]
     run_tests(session, member, *(("--backscroll-effort", "short", *tiers) if member.kind == "plugin" else ()))
@@ -210,6 +212,7 @@ def coverage(session: nox.Session, member: Member) -> None:
     wanted = test_group(session, member)
     members = with_needed(member, [*all_requirements(member), *parsed(wanted)])
     session.install(*group("coverage"), *wanted, *editable(members))
+    install_alone(session, member)
     run_tests(session, member, *(f"--cov={package}" for package in member.packages), "--cov-report=term-missing")
 
 
@@ -233,6 +236,12 @@ def test_group(session: nox.Session, member: Member) -> tuple[str, ...]:
     if not member.settings.get("dependency-groups", {}).get("test"):
         session.error(f"{member.folder}/pyproject.toml has no [dependency-groups] test")
     return nox.project.dependency_groups(member.settings, "test")
+
+
+def install_alone(session: nox.Session, member: Member) -> None:
+    """Install what a member's tests need, and whose own requirements rule out what it works with."""
+    if alone := member.settings.get("dependency-groups", {}).get("test-alone"):
+        session.install("--no-deps", *alone)
 
 
 def parsed(requirements: Iterable[str]) -> list[Requirement]:

@@ -62,3 +62,13 @@ def cassandra_session(astra: Any, cassandra: Server, keyspace: str) -> Iterator[
     cluster = Cluster(["localhost"], port=cassandra.published[0], auth_provider=astra.ADMIN, sockopts=[at_once])
     yield cluster.connect()
     cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """A Redis."""
+    from backscroll_redis.plugin import backscroll_servers
+
+    (spec,) = backscroll_servers()
+    with running(spec) as server:
+        yield server

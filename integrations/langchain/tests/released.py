@@ -1,10 +1,23 @@
-"""LangChain's own classes, as they are released: what they write, ours read."""
+"""LangChain's own classes, as they are released: by them is written what ours have to read."""
 
 import warnings
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it announces its end
-    from langchain_community.chat_message_histories import CassandraChatMessageHistory
+    warnings.simplefilter("ignore")  # that they are deprecated is why ours are here
+    from langchain_community.chat_message_histories import (
+        CassandraChatMessageHistory,
+        RedisChatMessageHistory,
+        TiDBChatMessageHistory,
+    )
+    from langchain_community.chat_message_histories.sql import SQLChatMessageHistory
     from langchain_community.utilities.cassandra import SetupMode
+    from langchain_google_memorystore_redis import MemorystoreChatMessageHistory
 
-__all__ = ["CassandraChatMessageHistory", "SetupMode"]
+__all__ = [
+    "CassandraChatMessageHistory",
+    "MemorystoreChatMessageHistory",
+    "RedisChatMessageHistory",
+    "SQLChatMessageHistory",
+    "SetupMode",
+    "TiDBChatMessageHistory",
+]

@@ -8,12 +8,16 @@ from backscroll_langchain.messages import from_langchain, to_langchain
 if TYPE_CHECKING:
     from backscroll_langchain.cassandra import CassandraChatMessageHistory as CassandraChatMessageHistory
     from backscroll_langchain.cassandra import SetupMode as SetupMode
+    from backscroll_langchain.memorystore import MemorystoreChatMessageHistory as MemorystoreChatMessageHistory
+    from backscroll_langchain.redis import RedisChatMessageHistory as RedisChatMessageHistory
 
 __all__ = ["ChatMessageHistory", "from_langchain", "to_langchain"]
 
 _LAZY: Final[dict[str, tuple[str, str]]] = {
     "CassandraChatMessageHistory": ("cassandra", "cassandra"),
     "SetupMode": ("cassandra", "cassandra"),
+    "MemorystoreChatMessageHistory": ("memorystore", "redis"),
+    "RedisChatMessageHistory": ("redis", "redis"),
 }
 """The module of each drop-in, imported when it is asked for, and the extra that brings along what it needs."""
 
