@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from hashlib import blake2b
 from typing import Any, Final
@@ -87,13 +87,15 @@ class CassandraOriginal:
     """What LangChain's `CassandraChatMessageHistory` wrote to a table.
 
     Args:
-        session: A Session of the driver, which is not closed.
+        session: A Session of the driver.
         keyspace: The keyspace, as Cassandra has its name.
         table: The table, likewise.
+        close: Releases the session; None where it is the caller's.
     """
 
-    def __init__(self, session: Any, keyspace: str, table: str) -> None:
+    def __init__(self, session: Any, keyspace: str, table: str, *, close: Callable[[], None] | None = None) -> None:
         self._session = session
+        self._close = close
         self._name = f'"{keyspace}"."{table}"'
         self._shown = f"table '{keyspace}.{table}'"
         self._prepared: dict[str, Any] = {}
@@ -115,7 +117,9 @@ class CassandraOriginal:
             yield session_id
 
     def close(self) -> None:
-        """Do nothing: the session is the caller's."""
+        """Release the session, unless it is the caller's."""
+        if self._close is not None:
+            self._close()
 
     def _ask(self, text: str, *values: Any) -> Iterator[Sequence[Any]]:
         """The rows of an answer, page by page; none where the table is missing."""
