@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from backscroll.url import parse_url
 from backscroll_conformance.containers import Server
 from backscroll_conformance.servers import running
 
@@ -72,3 +73,14 @@ def redis_server() -> Iterator[Server]:
     (spec,) = backscroll_servers()
     with running(spec) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_servers() -> Iterator[str]:
+    """The address of a Kafka broker."""
+    from backscroll_kafka.plugin import backscroll_servers
+
+    (spec,) = backscroll_servers()
+    with running(spec) as server:
+        (host,) = parse_url(server.url).hosts
+        yield f"{host.name}:{host.port}"

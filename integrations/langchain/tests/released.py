@@ -6,6 +6,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # that they are deprecated is why ours are here
     from langchain_community.chat_message_histories import (
         CassandraChatMessageHistory,
+        KafkaChatMessageHistory,
         RedisChatMessageHistory,
         TiDBChatMessageHistory,
     )
@@ -15,6 +16,7 @@ with warnings.catch_warnings():
 
 __all__ = [
     "CassandraChatMessageHistory",
+    "KafkaChatMessageHistory",
     "MemorystoreChatMessageHistory",
     "RedisChatMessageHistory",
     "SQLChatMessageHistory",

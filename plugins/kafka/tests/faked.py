@@ -166,6 +166,9 @@ class Client:
     def unassign(self) -> None:
         """Read no more."""
 
+    def list_topics(self, *_: object) -> None:
+        """Ask who leads a topic."""
+
     def incremental_assign(self, _: list[TopicPartition]) -> None:
         """The test tells what the tail hears."""
 

@@ -4,7 +4,7 @@ import queue
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -25,9 +25,14 @@ class Broken:
     refuses = False
     code = 0
     pause = 0.0
+    asked: ClassVar[list[str]] = []
 
     def __init__(self, _: object) -> None:
         self.is_assigned = False
+
+    def list_topics(self, name: str, _: float) -> None:
+        """Ask who leads a topic."""
+        self.asked.append(name)
 
     def incremental_assign(self, _: object) -> None:
         """Hear of a place."""
@@ -127,4 +132,22 @@ def test_a_job_ends_at_its_deadline_also_where_another_one_is_before_it(monkeypa
     last = reader.read(Job(PLACE, 0, 30, lambda _: True, Deadline(0.1)))
     assert isinstance(last.exception(5), DeadlineExceeded)
     assert begun == [10, 30]
+    reader.close()
+
+
+def test_a_client_learns_of_a_topic_before_it_is_to_read_there(
+    tail: Tail, lost: Lost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: of one that is new to it the driver only asks when a second is over."""
+    monkeypatch.setattr(readers, "Consumer", Broken)
+    monkeypatch.setattr(Broken, "code", KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    monkeypatch.setattr(Broken, "asked", asked := [])
+    reader = Reader("reader", {})
+    for place in (PLACE, PLACE, ("other", 0)):
+        reader.read(Job(place, 0, 10, lambda _: True, Deadline(5))).exception(5)
+    assert asked == ["topic", "other"]
+    tail.follow(("third", 0), 0)
+    tail.follow(PLACE, 0)
+    assert lost.get(timeout=5)[0] == PLACE
+    assert asked[2:] == ["third", "topic"]
     reader.close()

@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from backscroll_langchain.cassandra import CassandraChatMessageHistory as CassandraChatMessageHistory
     from backscroll_langchain.cassandra import SetupMode as SetupMode
     from backscroll_langchain.history import ChatMessageHistory
+    from backscroll_langchain.kafka import KafkaChatMessageHistory as KafkaChatMessageHistory
     from backscroll_langchain.memorystore import MemorystoreChatMessageHistory as MemorystoreChatMessageHistory
     from backscroll_langchain.messages import from_langchain, to_langchain
     from backscroll_langchain.redis import RedisChatMessageHistory as RedisChatMessageHistory
@@ -18,6 +19,7 @@ _LAZY: Final[dict[str, tuple[str, str]]] = {
     "to_langchain": ("messages", ""),
     "CassandraChatMessageHistory": ("cassandra", "cassandra"),
     "SetupMode": ("cassandra", "cassandra"),
+    "KafkaChatMessageHistory": ("kafka", "kafka"),
     "MemorystoreChatMessageHistory": ("memorystore", "redis"),
     "RedisChatMessageHistory": ("redis", "redis"),
 }

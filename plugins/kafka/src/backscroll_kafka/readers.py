@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -24,6 +25,12 @@ AT_ONCE: Final = 1_000
 BYTES_AT_ONCE: Final = 1 << 20
 """About how many bytes of records are taken from the driver at once."""
 
+LEARNS: Final = 0.5
+"""For how many seconds at the most a client asks who leads a topic that is new to it."""
+
+KNOWS: Final = 300.0
+"""For how many seconds a client then knows it for sure: the driver forgets those that are not used."""
+
 Take = Callable[[Sequence[Any]], bool]
 """Takes records; says whether they are enough."""
 
@@ -35,6 +42,23 @@ _GONE: Final = {
 
 class Gone(Exception):
     """What was to be read is not there any more, or not yet."""
+
+
+class Known:
+    """The topics of which a client knows who leads them.
+
+    Of one that it does not know it asks when it looks through all its topics, once a second. So it is made to ask.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def learn(self, consumer: Any, name: str, seconds: float) -> None:
+        """Make a client ask for a topic that is new to it, before it is told to read there."""
+        if self._until.get(name, 0.0) < time.monotonic():
+            with suppress(KafkaException):  # it goes on asking by itself
+                consumer.list_topics(name, min(LEARNS, seconds))
+                self._until[name] = time.monotonic() + KNOWS
 
 
 class Job:
@@ -101,7 +125,7 @@ class Reader:
             self._jobs.put(None)
 
     def _run(self, jobs: "queue.SimpleQueue[Job | None]") -> None:
-        consumer = None
+        consumer, known = None, Known()
         while (job := jobs.get()) is not None:
             with self._lock:
                 self._waiting.remove(job)
@@ -109,6 +133,7 @@ class Reader:
                 self._check(job)
                 if consumer is None:
                     self._consumer = consumer = Consumer(self._settings)
+                known.learn(consumer, job.place[0], job.deadline.remaining())
                 self._go(consumer, job)
             except BaseException as error:  # noqa: BLE001 - it is told to whoever waits
                 job.waiter.fail(refused(error, writes=False, limit=0))
@@ -243,9 +268,10 @@ class Tail:
             self._give_up(commands, refused(error, writes=False, limit=0))
             return
         assigned: set[Place] = set()
+        known = Known()
         while not self._closed:
             try:
-                self._listen(consumer, commands, assigned)
+                self._listen(consumer, commands, assigned, known)
             except Exception:  # noqa: BLE001 - whoever waits is told, and looks at the places anew
                 for place in list(assigned):
                     self._leave(consumer, place, assigned)
@@ -264,8 +290,8 @@ class Tail:
         for place in places:
             self._lost(place, error if isinstance(error, StorageError) else None)
 
-    def _listen(self, consumer: Any, commands: Any, assigned: set[Place]) -> None:
-        self._obey(consumer, commands, assigned)
+    def _listen(self, consumer: Any, commands: Any, assigned: set[Place], known: Known) -> None:
+        self._obey(consumer, commands, assigned, known)
         message = consumer.poll(HEARS) if assigned else None
         self._tick()
         if message is None:
@@ -277,7 +303,7 @@ class Tail:
             if each.error() is not None:
                 self._told(consumer, each, assigned)
 
-    def _obey(self, consumer: Any, commands: Any, assigned: set[Place]) -> None:
+    def _obey(self, consumer: Any, commands: Any, assigned: set[Place], known: Known) -> None:
         while not self._closed:
             try:
                 command = commands.get(block=not assigned, timeout=TICK)
@@ -292,6 +318,7 @@ class Tail:
             self._leave(consumer, place, assigned)
             if offset is not None:
                 assigned.add(place)  # before, so that it is lost where the driver does not take it
+                known.learn(consumer, place[0], LEARNS)
                 consumer.incremental_assign([TopicPartition(*place, offset)])
 
     def _leave(self, consumer: Any, place: Place, assigned: set[Place]) -> None:
