@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from backscroll.errors import InvalidURL, PluginError
+from backscroll.url import parse_url
 from backscroll_langchain.originals import Original
 
 PREFIX: Final = "langchain+"
@@ -117,6 +118,20 @@ def _cassandra(scheme: str) -> Callable[[str, str, dict[str, str]], Source]:
     return opened
 
 
+def _kafka(_inner: str, rest: str, _given: dict[str, str]) -> Source:
+    from backscroll_langchain.kafka_original import OURS, KafkaOriginal
+
+    url = parse_url(f"kafka://{rest}")
+    if not url.hosts or url.username or url.path.strip("/") or url.query:
+        raise InvalidURL(f"{PREFIX}kafka: expected brokers and nothing else, as LangChain's class takes them")
+    servers = ",".join(f"{_bracketed(host.name)}:{host.port or 9092}" for host in url.hosts)
+    return Source(KafkaOriginal(servers), ("kafka",), {"topic": OURS, "layout": "topic"})
+
+
+def _bracketed(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
+
+
 _KINDS: Final[Mapping[str, tuple[str, tuple[str, ...], Callable[[str, str, dict[str, str]], Source]]]] = (
     MappingProxyType(
         {
@@ -126,6 +141,7 @@ _KINDS: Final[Mapping[str, tuple[str, tuple[str, ...], Callable[[str, str, dict[
             "memorystore": ("redis", (), _memorystore),
             "cassandra": ("cassandra", ("table_name",), _cassandra("cassandra")),
             "astra": ("cassandra", ("table_name",), _cassandra("astra")),
+            "kafka": ("kafka", (), _kafka),
         }
     )
 )
