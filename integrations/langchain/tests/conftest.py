@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from backscroll.hookspecs import ServerSpec
 from backscroll.url import parse_url
 from backscroll_conformance.containers import Server
 from backscroll_conformance.servers import running
@@ -84,3 +85,29 @@ def kafka_servers() -> Iterator[str]:
     with running(spec) as server:
         (host,) = parse_url(server.url).hosts
         yield f"{host.name}:{host.port}"
+
+
+@pytest.fixture(scope="session")
+def tidb_server() -> Iterator[Server]:
+    """A TiDB."""
+    from backscroll_tidb.plugin import backscroll_servers
+
+    (spec,) = backscroll_servers()
+    with running(spec) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[Server]:
+    """A MariaDB, whose collations take more for the same than TiDB's."""
+    spec = ServerSpec(
+        backend="tidb",
+        url="mariadb://root@localhost:{port}/test",
+        image="mariadb:10.11",
+        command=("--port={port}",),
+        environment={"MARIADB_ALLOW_EMPTY_ROOT_PASSWORD": "1", "MARIADB_DATABASE": "test"},
+        container_port="{port}",
+        ready="port: {port}  ",
+    )
+    with running(spec) as server:
+        yield server

@@ -383,7 +383,9 @@ async def test_a_master_is_found_through_sentinels(session_id: str) -> None:
     with running(redis_groups.WATCHED) as server:
         for port in server.published[1:]:
             url = f"redis+sentinel://:secret@localhost:{port}/mymaster/1"
-            released.RedisChatMessageHistory(session_id, url).add_messages(MESSAGES)
+            # Not through the sentinel: how it gets around one without a password depends on its release.
+            direct = f"redis://:secret@localhost:{server.published[0]}/1"
+            released.RedisChatMessageHistory(session_id, direct).add_messages(MESSAGES)
             history = RedisChatMessageHistory(session_id, url)
             await history.aadd_messages([HumanMessage("new")])
             assert history.messages == await history.aget_messages() == [*MESSAGES, HumanMessage("new")]

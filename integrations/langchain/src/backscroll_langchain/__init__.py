@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from backscroll_langchain.memorystore import MemorystoreChatMessageHistory as MemorystoreChatMessageHistory
     from backscroll_langchain.messages import from_langchain, to_langchain
     from backscroll_langchain.redis import RedisChatMessageHistory as RedisChatMessageHistory
+    from backscroll_langchain.tidb import TiDBChatMessageHistory as TiDBChatMessageHistory
 
 __all__ = ["ChatMessageHistory", "from_langchain", "to_langchain"]
 
@@ -22,6 +23,7 @@ _LAZY: Final[dict[str, tuple[str, str]]] = {
     "KafkaChatMessageHistory": ("kafka", "kafka"),
     "MemorystoreChatMessageHistory": ("memorystore", "redis"),
     "RedisChatMessageHistory": ("redis", "redis"),
+    "TiDBChatMessageHistory": ("tidb", "tidb"),
 }
 """The module of each name, imported when it is asked for, and the extra that brings along what it needs.
 

@@ -108,6 +108,11 @@ class Shared:
             if len(self._without) > MOST_REMEMBERED:
                 del self._without[next(iter(self._without))]
 
+    def forget_no_original(self, session_id: str) -> None:
+        """Forget it, so that the next reading looks again."""
+        with self._lock:
+            self._without.pop(session_id, None)
+
     def close(self) -> None:
         """Close both and forget what was remembered; the next use opens them again."""
         with self._lock:

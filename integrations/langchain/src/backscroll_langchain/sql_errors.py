@@ -1,0 +1,57 @@
+"""What the errors of SQLAlchemy and PyMySQL say, told as backscroll's own."""
+
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from backscroll.errors import BackscrollError, DeadlineExceeded, StorageError, Unavailable
+
+
+class NoTable(StorageError):
+    """The table is not there."""
+
+
+_NO_TABLE: Final = 1146
+_OTHER_COLUMNS: Final = 1054
+
+_PASSES: Final = {0, 1040, 1053, 1159, 1160, 1161, 1203, 1205, 1213, 1317, 1927, 2002, 2003, 2006, 2013, 2014, 2055}
+"""No connection, or an error that passes."""
+
+_REFUSED: Final = {
+    1044: "the user may not use this database: GRANT it",
+    1045: "it does not accept user and password",
+    1049: "there is no such database",
+    1142: "the user may not read and clear what LangChain's class wrote: GRANT SELECT and DELETE on its table",
+    1143: "the user may not read and clear what LangChain's class wrote: GRANT SELECT and DELETE on its table",
+    1698: "it does not accept user and password",
+    2026: "no TLS, or not as it has to be",
+    3159: "it wants TLS: add ssl_verify_cert=true to the URL",
+}
+
+
+def told(database: str, error: Exception, table: str) -> BackscrollError:
+    """What to raise for an error, whose own text may name the server or repeat what was sent.
+
+    Args:
+        database: What the text begins with.
+        error: Of SQLAlchemy.
+        table: The original's.
+    """
+    if isinstance(error, PoolTimeout):
+        return Unavailable(f"{database}: the pool has no connection free")
+    if isinstance(error, RuntimeError) and "cryptography" in str(error):
+        return StorageError(f"{database}: without TLS this login takes cryptography: pip install cryptography")
+    inner = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    number = inner.args[0] if inner.args and isinstance(inner.args[0], int) else None
+    if number == _NO_TABLE:
+        return NoTable(f"{database}: {number}: the table {table} is not there")
+    if number == _OTHER_COLUMNS:
+        return StorageError(f"{database}: {number}: the table {table} is none that LangChain's class made")
+    if number in _REFUSED:
+        return StorageError(f"{database}: {number}: {_REFUSED[number]}")
+    if "timed out" in str(inner):
+        return DeadlineExceeded(f"{database}: no answer in time: is the server running, and are host and port right?")
+    if number in _PASSES or isinstance(inner, OSError):
+        return Unavailable(f"{database}: cannot connect: is the server running, and are host, port and TLS right?")
+    return StorageError(f"{database}: {number or type(inner).__name__}: it answered with an error")

@@ -1,0 +1,136 @@
+"""The table that LangChain's `SQLChatMessageHistory` wrote, in any database that SQLAlchemy knows."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from backscroll.errors import InvalidURL, StorageError
+from backscroll_langchain.originals import OriginalRow
+from backscroll_langchain.sql_errors import NoTable, told
+
+R = TypeVar("R")
+Column = sqlalchemy.ColumnClause[Any]
+
+AT_ONCE: Final = 500
+"""How many rows a statement drops."""
+
+_MERGING: Final = ("mysql", "mariadb", "mssql")
+"""Databases that compare texts without case, unless they are told otherwise."""
+
+
+class SQLOriginal:
+    """What `SQLChatMessageHistory` wrote with its own converter.
+
+    Args:
+        engine: Of SQLAlchemy, in its sync form.
+        table_name: The table.
+        session_id_field_name: Its column for the session.
+        owns: Whether the engine goes with this object.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        table_name: str = "message_store",
+        session_id_field_name: str = "session_id",
+        *,
+        owns: bool = True,
+    ) -> None:
+        self._engine: Final = engine
+        self._name: Final = table_name
+        self._id: Final[Column] = sqlalchemy.column("id")
+        self._message: Final[Column] = sqlalchemy.column("message")
+        self._session: Final[Column] = sqlalchemy.column(session_id_field_name)
+        self._table: Final = sqlalchemy.table(table_name, self._id, self._session, self._message)
+        self._owns: Final = owns
+
+    @classmethod
+    def of(
+        cls, url: str, table_name: str = "message_store", session_id_field_name: str = "session_id"
+    ) -> "SQLOriginal":
+        """What is at a URL of SQLAlchemy.
+
+        Raises:
+            InvalidURL: SQLAlchemy cannot read it, or its driver is not installed.
+            StorageError: It names a file that is not there; opening it would make it.
+        """
+        engine, missing = None, ""
+        try:
+            engine = sqlalchemy.create_engine(url)
+        except ModuleNotFoundError as error:
+            missing = f": pip install {error.name}"
+        except (ArgumentError, NoSuchModuleError, ValueError):
+            pass
+        # Raised behind the handlers, because the errors that they handle repeat the URL.
+        if engine is None:
+            raise InvalidURL(f"sql: SQLAlchemy cannot open it{missing}")
+        if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
+            raise StorageError("sql: there is no such file")
+        return cls(engine, table_name, session_id_field_name)
+
+    def rows(self, session_id: str, newest: int | None = None) -> list[OriginalRow]:
+        """The rows of a session, oldest first: all, or only the newest so many."""
+        wanted = (
+            sqlalchemy.select(self._id, self._session, self._message)
+            .where(self._session == session_id)
+            .order_by(self._id.desc())
+        )
+        if newest is not None and not self._merges:
+            wanted = wanted.limit(newest)
+        found = self._run(lambda connection: connection.execute(wanted).all()) or ()
+        exact = [(number, text) for number, one, text in found if one == session_id][:newest]
+        return [OriginalRow(f"table {self._name!r}, id {number}", _text(text)) for number, text in exact[::-1]]
+
+    def clear(self, session_id: str) -> None:
+        """Drop the rows of a session."""
+        wanted = sqlalchemy.select(self._id, self._session, self._message).where(self._session == session_id)
+
+        def dropped(connection: Connection) -> None:
+            numbers = [number for number, one, _ in connection.execute(wanted) if one == session_id]
+            for start in range(0, len(numbers), AT_ONCE):
+                some = numbers[start : start + AT_ONCE]
+                connection.execute(sqlalchemy.delete(self._table).where(self._id.in_(some)))
+
+        self._run(dropped)
+
+    def session_ids(self) -> Iterator[str]:
+        """Each session that has rows, once."""
+        distinct = sqlalchemy.select(self._session).select_from(self._table).distinct()
+        for (found,) in self._run(lambda connection: connection.execute(distinct).all()) or ():
+            yield from self._same(found) if self._merges else filter(None, (found,))
+
+    def close(self) -> None:
+        """End the connections, where the engine goes with this object."""
+        if self._owns:
+            self._engine.dispose()
+
+    @property
+    def _merges(self) -> bool:
+        return self._engine.dialect.name in _MERGING
+
+    def _same(self, session_id: str) -> list[str]:
+        """All the ids that the database takes for this one."""
+        wanted = sqlalchemy.select(self._session).select_from(self._table).where(self._session == session_id)
+        return sorted({one for (one,) in self._run(lambda connection: connection.execute(wanted).all()) or () if one})
+
+    def _run(self, call: Callable[[Connection], R]) -> R | None:
+        """What a call in a transaction gives; None where the table is missing."""
+        try:
+            with self._engine.begin() as connection:
+                if not sqlalchemy.inspect(connection).has_table(self._name):
+                    return None
+                return call(connection)
+        except (SQLAlchemyError, OSError, RuntimeError) as error:
+            problem = told("sql", error, self._name)
+        # Raised behind the handler, because the error that it handles names the server and repeats what was sent.
+        if isinstance(problem, NoTable):
+            return None
+        raise problem
+
+
+def _text(message: Any) -> str:
+    return message.decode("utf-8", "surrogateescape") if isinstance(message, bytes) else str(message)
