@@ -18,8 +18,6 @@ from backscroll_langchain.originals import Original
 
 PREFIX: Final = "langchain+"
 
-REDIS: Final = ("redis", "rediss", "valkey")
-
 _VARIABLE: Final = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -49,16 +47,16 @@ def opened(url: str) -> Source:
         PluginError: What it takes is not installed.
     """
     scheme, slashes, rest = _text(url).partition("://")
-    kind, _, inner = scheme.removeprefix(PREFIX).partition("+")
-    if not slashes or not scheme.startswith(PREFIX) or kind not in _KINDS:
+    ours = scheme.removeprefix(PREFIX)
+    kind = _KINDS.get(ours.partition("+")[0])
+    if kind is None or not slashes or not scheme.startswith(PREFIX):
         known = ", ".join(f"{PREFIX}{name}" for name in _KINDS)
-        raise InvalidURL(f"SOURCE begins with one of {known}, and what follows is the URL of the database")
-    extra, names, open_ = _KINDS[kind]
-    rest, given = _without(rest, names)
+        raise InvalidURL(f"SOURCE begins with one of {known}, and goes on as the URL of the database")
+    rest, given = _without(rest, kind.names)
     try:
-        return open_(inner, rest, given)
+        return kind.opened(ours, rest, given)
     except ModuleNotFoundError as error:
-        raise PluginError(f"{PREFIX}{kind} needs {error.name}: pip install 'backscroll-langchain[{extra}]'") from error
+        raise PluginError(f"SOURCE needs {error.name}: pip install '{kind.needs}'") from error
 
 
 def _text(url: str) -> str:
@@ -82,67 +80,94 @@ def _without(rest: str, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     return (f"{start}?{others}" if others else start), given
 
 
-def _redis(scheme: str) -> Callable[[str, str, dict[str, str]], Source]:
-    def opened(inner: str, rest: str, given: dict[str, str]) -> Source:
-        from backscroll_langchain.redis import store_prefix
-        from backscroll_langchain.redis_access import checked_url, way_to
-        from backscroll_langchain.redis_lists import ListsOriginal
+def _redis(scheme: str, rest: str, given: dict[str, str]) -> Source:
+    from backscroll_langchain.redis import store_prefix
+    from backscroll_langchain.redis_access import checked_url, way_to
+    from backscroll_langchain.redis_lists import ListsOriginal
 
-        key_prefix = given.get("key_prefix", "message_store:")
-        url = checked_url(f"{scheme}{'+' * bool(inner)}{inner}://{rest}")
-        original = ListsOriginal(way_to(url), key_prefix, newest_first=True)
-        return Source(original, REDIS, {"prefix": store_prefix(key_prefix)})
-
-    return opened
+    key_prefix = given.get("key_prefix", "message_store:")
+    original = ListsOriginal(way_to(checked_url(f"{scheme}://{rest}")), key_prefix, newest_first=True)
+    return Source(original, ("redis", "rediss", "valkey"), {"prefix": store_prefix(key_prefix)})
 
 
-def _memorystore(inner: str, rest: str, _given: dict[str, str]) -> Source:
+def _memorystore(scheme: str, rest: str, _given: dict[str, str]) -> Source:
     from backscroll_langchain.memorystore import PREFIX as OURS
     from backscroll_langchain.redis_access import checked_url, way_to
     from backscroll_langchain.redis_lists import ListsOriginal
 
-    way = way_to(checked_url(f"{inner or 'redis'}://{rest}"))
-    return Source(ListsOriginal(way, "", newest_first=False), REDIS, {"prefix": OURS})
+    way = way_to(checked_url(f"{scheme.partition('+')[2] or 'redis'}://{rest}"))
+    return Source(ListsOriginal(way, "", newest_first=False), ("redis", "rediss", "valkey"), {"prefix": OURS})
 
 
-def _cassandra(scheme: str) -> Callable[[str, str, dict[str, str]], Source]:
-    def opened(_inner: str, rest: str, given: dict[str, str]) -> Source:
-        from backscroll_cassandra import connected
-        from backscroll_langchain.cassandra import CassandraOriginal, folded, prefix
+def _cassandra(scheme: str, rest: str, given: dict[str, str]) -> Source:
+    from backscroll_cassandra import connected
+    from backscroll_langchain.cassandra import CassandraOriginal, folded, prefix
 
-        table = folded("table_name", given.get("table_name", "message_store"))
-        session, keyspace = connected(f"{scheme}://{rest}")
-        original = CassandraOriginal(session, keyspace, table, close=session.cluster.shutdown)
-        return Source(original, ("cassandra", "astra"), {"prefix": prefix(table)})
-
-    return opened
+    table = folded("table_name", given.get("table_name", "message_store"))
+    session, keyspace = connected(f"{scheme}://{rest}")
+    original = CassandraOriginal(session, keyspace, table, close=session.cluster.shutdown)
+    return Source(original, ("cassandra", "astra"), {"prefix": prefix(table)})
 
 
-def _kafka(_inner: str, rest: str, _given: dict[str, str]) -> Source:
+def _tidb(scheme: str, rest: str, given: dict[str, str]) -> Source:
+    from backscroll_langchain.tidb_access import Table, checked_url, way_to
+    from backscroll_langchain.tidb_table import TableOriginal
+
+    table = Table.of(given.get("table_name", "langchain_message_store"))
+    naming = {"prefix": table.store_prefix} | ({} if table.schema is None else {"schema": table.schema})
+    original = TableOriginal(way_to(checked_url(f"{scheme}://{rest}")), table)
+    return Source(original, ("tidb", "mysql", "mariadb"), naming)
+
+
+def _sql(scheme: str, rest: str, given: dict[str, str]) -> Source:
+    from backscroll_langchain.sql_table import SQLOriginal
+
+    return Source(SQLOriginal.of(f"{scheme.partition('+')[2]}://{rest}", **given))
+
+
+def _kafka(_scheme: str, rest: str, _given: dict[str, str]) -> Source:
     from backscroll_langchain.kafka_original import OURS, KafkaOriginal
 
     url = parse_url(f"kafka://{rest}")
     if not url.hosts or url.username or url.path.strip("/") or url.query:
-        raise InvalidURL(f"{PREFIX}kafka: expected brokers and nothing else, as LangChain's class takes them")
-    servers = ",".join(f"{_bracketed(host.name)}:{host.port or 9092}" for host in url.hosts)
+        raise InvalidURL("SOURCE: expected langchain+kafka://broker1:9092,broker2:9092 and nothing else")
+    hosts = [(f"[{host.name}]" if ":" in host.name else host.name, host.port or 9092) for host in url.hosts]
+    servers = ",".join(f"{name}:{port}" for name, port in hosts)
     return Source(KafkaOriginal(servers), ("kafka",), {"topic": OURS, "layout": "topic"})
 
 
-def _bracketed(name: str) -> str:
-    return f"[{name}]" if ":" in name else name
+@attrs.frozen
+class _Kind:
+    """What LangChain's classes for one database wrote.
+
+    Args:
+        needs: What has to be installed.
+        opened: Opens it: the scheme without `PREFIX`, what follows ``://`` without the options of its own, and these.
+        names: The names of these options.
+    """
+
+    needs: str
+    opened: Callable[[str, str, dict[str, str]], Source]
+    names: tuple[str, ...] = ()
 
 
-_KINDS: Final[Mapping[str, tuple[str, tuple[str, ...], Callable[[str, str, dict[str, str]], Source]]]] = (
-    MappingProxyType(
-        {
-            "redis": ("redis", ("key_prefix",), _redis("redis")),
-            "rediss": ("redis", ("key_prefix",), _redis("rediss")),
-            "unix": ("redis", ("key_prefix",), _redis("unix")),
-            "memorystore": ("redis", (), _memorystore),
-            "cassandra": ("cassandra", ("table_name",), _cassandra("cassandra")),
-            "astra": ("cassandra", ("table_name",), _cassandra("astra")),
-            "kafka": ("kafka", (), _kafka),
-        }
-    )
+_ON_REDIS: Final = _Kind("backscroll-langchain[redis]", _redis, ("key_prefix",))
+_ON_CASSANDRA: Final = _Kind("backscroll-langchain[cassandra]", _cassandra, ("table_name",))
+_ON_TIDB: Final = _Kind("backscroll-langchain[tidb]", _tidb, ("table_name",))
+
+_KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
+    {
+        "redis": _ON_REDIS,
+        "rediss": _ON_REDIS,
+        "unix": _ON_REDIS,
+        "memorystore": _Kind("backscroll-langchain[redis]", _memorystore),
+        "cassandra": _ON_CASSANDRA,
+        "astra": _ON_CASSANDRA,
+        "tidb": _ON_TIDB,
+        "mysql": _ON_TIDB,
+        "mariadb": _ON_TIDB,
+        "sql": _Kind("sqlalchemy", _sql, ("table_name", "session_id_field_name")),
+        "kafka": _Kind("backscroll-langchain[kafka]", _kafka),
+    }
 )
-"""By the scheme behind `PREFIX`: the extra that it takes, its own options, and what opens it."""
+"""By the scheme behind `PREFIX`, up to its next ``+``."""
