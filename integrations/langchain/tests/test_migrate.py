@@ -18,6 +18,7 @@ import attrs
 import pytest
 import redis
 import released
+import sqlalchemy
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 import backscroll
@@ -199,6 +200,20 @@ def on_tidb(tidb_server: Server) -> Iterator[Kind]:
     close_all()
 
 
+@pytest.fixture
+def in_sql(tmp_path: Path) -> Iterator[Kind]:
+    """A table in a file."""
+    url = f"sqlite:///{tmp_path}/old.db"
+    engine = sqlalchemy.create_engine(url)
+    yield Kind(
+        f"langchain+sql+{url}?table_name=old",
+        url,
+        lambda session_id: released.SQLChatMessageHistory(session_id, "old", connection=engine),
+        lambda session_id: pytest.fail("there is none"),
+    )
+    engine.dispose()
+
+
 @pytest.fixture(params=["redis", "memorystore", "cassandra", "tidb", "kafka"])
 def kind(request: pytest.FixtureRequest) -> Kind:
     """Each of LangChain's classes."""
@@ -211,18 +226,25 @@ def held(store: Store, session_id: str) -> list[BaseMessage]:
     return ChatMessageHistory(store, session_id).messages
 
 
-def test_all_sessions_are_moved_once(kind: Kind, run: Run, url: str, store: Store) -> None:
+@pytest.fixture(params=["on_redis", "on_memorystore", "on_cassandra", "on_tidb", "in_sql", "on_kafka"])
+def source(request: pytest.FixtureRequest) -> Kind:
+    """Each of LangChain's classes, also the one that has no drop-in."""
+    found: Kind = request.getfixturevalue(request.param)
+    return found
+
+
+def test_all_sessions_are_moved_once(source: Kind, run: Run, url: str, store: Store) -> None:
     """Equal and in order; the source stays as it is, and a second run adds nothing."""
-    for name in kind.names:
-        kind.write(name, *MESSAGES, HumanMessage(name))
-    before = [kind.rows(name) for name in kind.names]
+    for name in source.names:
+        source.write(name, *MESSAGES, HumanMessage(name))
+    before = [source.rows(name) for name in source.names]
     moved = "3 sessions with 15 messages: {} moved, {} there already\n"
-    assert run(kind.source, url, *kind.only) == Ran(0, moved.format(15, 0), "")
-    assert run(kind.source, url, *kind.only) == Ran(0, moved.format(0, 15), "")
-    for name in kind.names:
+    assert run(source.source, url, *source.only) == Ran(0, moved.format(15, 0), "")
+    assert run(source.source, url, *source.only) == Ran(0, moved.format(0, 15), "")
+    for name in source.names:
         assert held(store, name) == [*MESSAGES, HumanMessage(name)]
-    assert sorted(store.sessions()) == sorted(kind.names)
-    assert [kind.rows(name) for name in kind.names] == before
+    assert sorted(store.sessions()) == sorted(source.names)
+    assert [source.rows(name) for name in source.names] == before
 
 
 def test_the_drop_in_finds_what_was_moved(kind: Kind, run: Run) -> None:
@@ -342,6 +364,10 @@ def test_the_source_may_stand_in_a_variable(on_redis: Kind, run: Run, url: str, 
         ("langchain+cassandra://localhost:1/k?s3cret=1", "there is no such option"),
         ("langchain+astra:///k?token=s3cret", "secure_connect_bundle"),
         ("langchain+kafka://user:s3cret@localhost:1", "and nothing else"),
+        ("langchain+sql://user:s3cret@localhost/x", "SQLAlchemy cannot open it"),
+        ("langchain+sql+nosuch://user:s3cret@localhost/x", "SQLAlchemy cannot open it"),
+        ("langchain+tidb://localhost/x?table_name=s3cret;", "table_name: a name"),
+        ("langchain+tidb://user:s3cret@localhost:port/x", "connection_string: expected"),
         ("langchain+kafka://", "and nothing else"),
     ],
 )
@@ -360,6 +386,8 @@ def test_what_is_no_source_is_refused(run: Run, url: str, source: str, problem: 
         "langchain+redis://:s3cret@localhost:1/0",
         "langchain+memorystore://:s3cret@localhost:1/0",
         "langchain+cassandra://u:s3cret@localhost:1/k",
+        "langchain+tidb://u:s3cret@localhost:1/k",
+        "langchain+sql+mysql+pymysql://u:s3cret@localhost:1/k",
     ],
 )
 def test_a_source_that_is_down_is_a_failure(run: Run, url: str, source: str) -> None:
@@ -384,6 +412,18 @@ def test_a_drop_in_looks_in_its_own_database(on_redis: Kind, run: Run, url: str)
     ran = run(on_redis.source, url, "--drop-in")
     assert (ran.code, ran.out) == (2, "")
     assert "looks in redis or rediss or valkey, not in sqlite" in ran.err
+
+
+def test_the_class_for_sql_has_no_drop_in(in_sql: Kind, run: Run, url: str) -> None:
+    """So that there is nothing to be named after it; its table may be missing."""
+    in_sql.write("alice", *MESSAGES)
+    ran = run(in_sql.source, url, "--drop-in")
+    assert (ran.code, ran.out) == (2, "")
+    assert "there is none for the class of this source" in ran.err
+    missing = in_sql.source.replace("table_name=old", "table_name=missing")
+    assert run(missing, url).out == "0 sessions with 0 messages: 0 moved, 0 there already\n"
+    no_file = run(in_sql.source.replace("old.db", "missing.db"), url)
+    assert (no_file.code, no_file.err) == (3, "error: sql: there is no such file\n")
 
 
 def test_an_interruption_says_how_to_go_on(on_redis: Kind, run: Run, url: str, store: Store, monkeypatch: Any) -> None:
