@@ -139,6 +139,8 @@ def test_more_than_a_page_of_it_is_in_order(
     history.add_ai_message("ours")
     history.window = 120
     assert history.messages == [*written[-119:], AIMessage("ours")]
+    rows = CassandraOriginal(original.table.session, original.table.keyspace, original.table.table)
+    assert rows.rows(history.session_id, 120) == rows.rows(history.session_id)[-120:]
 
 
 def test_other_sessions_and_tables_stay_apart(

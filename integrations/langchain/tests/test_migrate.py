@@ -24,6 +24,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 import backscroll
 from backscroll import Store
 from backscroll.cli import main
+from backscroll.errors import Unavailable
 from backscroll.url import parse_url
 from backscroll_conformance.containers import Server
 from backscroll_langchain import (
@@ -341,6 +342,15 @@ def test_cassandra_is_only_read(on_cassandra: Kind, cassandra_session: Any, keys
     assert (ran.code, ran.out) == (3, "")
     assert "does not accept user and password" in ran.err
     assert "wr0ng" not in ran.err
+
+
+def test_the_session_of_cassandra_ends_with_the_command(on_cassandra: Kind) -> None:
+    """Since it was opened for it."""
+    original = opened(on_cassandra.source).original
+    assert original.rows("alice") == []
+    original.close()
+    with pytest.raises(Unavailable):
+        original.rows("alice")
 
 
 def test_the_source_may_stand_in_a_variable(on_redis: Kind, run: Run, url: str, monkeypatch: Any) -> None:

@@ -166,7 +166,7 @@ _KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
         "tidb": _ON_TIDB,
         "mysql": _ON_TIDB,
         "mariadb": _ON_TIDB,
-        "sql": _Kind("sqlalchemy", _sql, ("table_name", "session_id_field_name")),
+        "sql": _Kind("backscroll-langchain[sql]", _sql, ("table_name", "session_id_field_name")),
         "kafka": _Kind("backscroll-langchain[kafka]", _kafka),
     }
 )
