@@ -18,7 +18,7 @@ from backscroll_langchain import sharing
 from backscroll_langchain.dropin import DropIn
 from backscroll_langchain.messages import from_langchain
 from backscroll_langchain.originals import OriginalRow, UnreadableOriginal, moved
-from backscroll_langchain.sharing import Lazy, Shared, close_all, shared, shared_by
+from backscroll_langchain.sharing import Lazy, Shared, aclose_all, close_all, shared, shared_by
 
 
 class Fake:
@@ -274,6 +274,22 @@ def test_closing_all_closes_both_and_the_next_use_opens_them_again(tmp_path: Pat
     original.write("s", HumanMessage("before"))
     assert history.messages == [HumanMessage("before"), HumanMessage("a")]
     close_all()
+
+
+async def test_closing_all_in_a_loop_releases_what_belongs_to_it(tmp_path: Path) -> None:
+    """And the next use opens them again."""
+    original = Fake()
+    connection = shared((tmp_path,), lambda: backscroll.open(f"sqlite:///{tmp_path}/chat.db"), lambda: original)
+    history = DropIn("s", connection)
+    await history.aadd_messages([HumanMessage("a")])
+    assert await history.aget_messages() == [HumanMessage("a")]
+    store = history.store
+    await aclose_all()
+    assert original.is_closed
+    with pytest.raises(backscroll.BackscrollError):
+        await store.aversion("s")
+    assert await history.aget_messages() == [HumanMessage("a")]
+    await aclose_all()
 
 
 def test_of_several_that_open_at_once_one_prevails() -> None:

@@ -24,7 +24,7 @@ from backscroll_langchain import MemorystoreChatMessageHistory, RedisChatMessage
 from backscroll_langchain.originals import UnreadableOriginal
 from backscroll_langchain.redis_access import Way
 from backscroll_langchain.redis_lists import ListsOriginal
-from backscroll_langchain.sharing import close_all
+from backscroll_langchain.sharing import aclose_all, close_all
 
 MESSAGES: list[BaseMessage] = [
     SystemMessage("be kind"),
@@ -211,4 +211,4 @@ async def test_a_client_of_a_cluster_is_taken_too(session_id: str) -> None:
         assert list(original_of(client).session_ids()) == [session_id]
         history.clear()
         assert history.messages == []
-        close_all()
+        await aclose_all()

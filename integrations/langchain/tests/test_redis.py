@@ -1,7 +1,9 @@
 """`RedisChatMessageHistory` keeps what LangChain's own class wrote, on the same server."""
 
 import asyncio
+import os
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -23,7 +25,7 @@ from backscroll_langchain.originals import UnreadableOriginal
 from backscroll_langchain.redis import store_prefix
 from backscroll_langchain.redis_access import Way, way_to
 from backscroll_langchain.redis_lists import ListsOriginal
-from backscroll_langchain.sharing import close_all
+from backscroll_langchain.sharing import aclose_all, close_all
 
 MESSAGES: list[BaseMessage] = [
     SystemMessage("be kind"),
@@ -322,6 +324,19 @@ async def test_a_thousand_histories_open_no_more_connections_than_one(
     assert connections(client, user) == 3
 
 
+def test_closing_all_leaves_no_connection(user: str, client: redis.Redis, session_id: str) -> None:
+    """Also where nothing was read; the next use opens others."""
+    history = RedisChatMessageHistory(session_id, user)
+    for _ in range(2):
+        history.add_user_message("a")
+        close_all()
+        end = time.monotonic() + 10
+        while connections(client, user):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    assert len(history.messages) == 2
+
+
 def test_no_more_connections_than_calls_at_once(user: str, client: redis.Redis, session_id: str) -> None:
     """Of 200 sessions in 8 threads that begin together."""
     begin = threading.Barrier(8)
@@ -375,7 +390,7 @@ async def test_a_server_of_a_cluster_is_found_out(session_id: str) -> None:
         assert list(original_of(server.url).session_ids()) == [session_id]
         history.clear()
         assert await history.aget_messages() == []
-        close_all()
+        await aclose_all()
 
 
 async def test_a_master_is_found_through_sentinels(session_id: str) -> None:
@@ -394,7 +409,7 @@ async def test_a_master_is_found_through_sentinels(session_id: str) -> None:
         without_path = RedisChatMessageHistory(session_id, f"redis+sentinel://:secret@localhost:{server.published[1]}")
         without_path.add_user_message("a")
         assert without_path.messages == [HumanMessage("a")]
-        close_all()
+        await aclose_all()
 
 
 def test_a_url_for_sentinels_that_cannot_be_is_told(session_id: str) -> None:
@@ -408,3 +423,27 @@ def test_a_url_for_sentinels_that_cannot_be_is_told(session_id: str) -> None:
 def test_no_secret_is_shown() -> None:
     """Of a way to a server."""
     assert repr(Way("client", "redis://secret", {"tls_key": "secret"})) == "Way(client='client', owns=True)"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("query", ["", "?health_check_interval=30"])
+def test_it_goes_on_after_a_fork(url: str, session_id: str, query: str) -> None:
+    """Parent and child have connections of their own, however they are made."""
+    released.RedisChatMessageHistory(session_id, url).add_user_message("before")
+    history = RedisChatMessageHistory(session_id, url + query)
+    history.add_user_message("a")
+    assert len(history.messages) == 2
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            history.add_user_message("b")
+            found = [[message.content for message in history.messages] for _ in range(20)]
+            code = any(texts != ["before", "a", "b"] for texts in found)
+        finally:
+            os._exit(code)
+    for _ in range(20):
+        assert [message.content for message in history.messages][:2] == ["before", "a"]
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [message.content for message in history.messages] == ["before", "a", "b"]

@@ -46,7 +46,7 @@ def write(url: str, table: str) -> Iterator[Write]:
     engine = sqlalchemy.create_engine(url)
 
     def write(session_id: str, *messages: BaseMessage) -> None:
-        released.SQLChatMessageHistory(session_id, table, connection=engine).add_messages(messages)
+        released.SQLChatMessageHistory(session_id, table_name=table, connection=engine).add_messages(messages)
 
     yield write
     with engine.begin() as connection:

@@ -1,5 +1,6 @@
 """`TiDBChatMessageHistory` keeps what LangChain's own class wrote, on TiDB and on MariaDB."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta, timezone
@@ -472,3 +473,31 @@ def test_the_store_is_found_by_other_programs(url: str, table: str, session_id: 
     TiDBChatMessageHistory(session_id, url, table).add_user_message("a")
     with backscroll.open(f"{url}?prefix=backscroll_{table}_") as store:
         assert ChatMessageHistory(store, session_id).messages == [HumanMessage("a")]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("query", ["", "?program_name=x"])
+def test_it_goes_on_after_a_fork(url: str, table: str, session_id: str, query: str) -> None:
+    """Parent and child have connections of their own, however they are made."""
+    written(session_id, url, table, HumanMessage("before"))
+    history = TiDBChatMessageHistory(session_id, url + query, table)
+    history.add_user_message("a")
+    assert len(history.messages) == 2
+    child = os.fork()
+    if not child:
+        _exit_with(lambda: history.add_user_message("b"), lambda: history.messages)
+    for _ in range(20):
+        assert [message.content for message in history.messages][:2] == ["before", "a"]
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [message.content for message in history.messages] == ["before", "a", "b"]
+
+
+def _exit_with(write: Callable[[], None], read: Callable[[], list[BaseMessage]]) -> None:
+    """Nothing of the test goes on in the child."""
+    code = 1
+    try:
+        write()
+        code = any([message.content for message in read()] != ["before", "a", "b"] for _ in range(20))
+    finally:
+        os._exit(code)

@@ -4,6 +4,7 @@ import string
 from typing import Final
 from urllib.parse import quote
 
+from backscroll import Store
 from backscroll.errors import InvalidArgument
 from backscroll_langchain.dropin import DropIn
 from backscroll_langchain.redis_access import checked_url, way_to
@@ -65,8 +66,14 @@ def store_prefix(key_prefix: str) -> str:
 def _connection(url: str, key_prefix: str) -> Shared:
     prefix = store_prefix(key_prefix)
     way = Lazy(lambda: way_to(url))
-    return shared(
+
+    def open_store() -> Store:
+        _ = found.original  # with it the way ends, also where nothing was read
+        return way.get().open_store(prefix)
+
+    found = shared(
         (RedisChatMessageHistory, url, key_prefix),
-        lambda: way.get().open_store(prefix),
+        open_store,
         lambda: ListsOriginal(way.get(), key_prefix, newest_first=True),
     )
+    return found

@@ -115,11 +115,22 @@ class Shared:
 
     def close(self) -> None:
         """Close both and forget what was remembered; the next use opens them again."""
+        store = self._taken()
+        if store is not None:
+            store.close()
+
+    async def aclose(self) -> None:
+        """Async twin of `close`; also releases what belongs to the running loop."""
+        store = self._taken()
+        if store is not None:
+            await store.aclose()
+
+    def _taken(self) -> Store | None:
         with self._lock:
             self._without = {}
-        for opened in (self._original.take(), self._store.take()):
-            if opened is not None:
-                opened.close()
+        if (original := self._original.take()) is not None:
+            original.close()
+        return self._store.take()
 
     def go_on_in_child(self) -> None:
         """Make it usable in the child of a fork; the store sees to itself."""
@@ -168,6 +179,12 @@ def close_all() -> None:
     """Close what is open; histories that are still there open it again at their next use."""
     for each in list(_all):
         each.close()
+
+
+async def aclose_all() -> None:
+    """Async twin of `close_all`; also releases what belongs to the running loop."""
+    for each in list(_all):
+        await each.aclose()
 
 
 def _found(

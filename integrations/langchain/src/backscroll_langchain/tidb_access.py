@@ -1,6 +1,8 @@
 """From the connection strings and table names that LangChain's class for TiDB takes to an engine and a store."""
 
+import os
 import re
+import weakref
 from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final
@@ -26,6 +28,8 @@ LONGEST_LIFE: Final = 300
 _PORTS: Final = {"tidb": 4000, "mysql": 3306, "mariadb": 3306}
 
 _TLS: Final[tuple[str, ...]] = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity")
+
+_engines: Final[weakref.WeakSet[Engine]] = weakref.WeakSet()
 
 _PART: Final = r"(?:`(?:[^`\0]|``){1,64}`|[0-9A-Za-z$_\u0080-\uffff]{1,64})"
 _TABLE: Final = re.compile(rf"(?:({_PART})\.)?({_PART})")
@@ -131,7 +135,7 @@ def way_to(url: URL) -> Way:
 
 def _engine(url: URL, query: dict[str, str], tls: dict[str, str]) -> Engine:
     context = context_of("tidb", fill(TLSOptions, "tidb", tls, {}))
-    return sqlalchemy.create_engine(
+    engine = sqlalchemy.create_engine(
         url.set(query=query),
         connect_args={
             "charset": "utf8mb4",
@@ -150,6 +154,18 @@ def _engine(url: URL, query: dict[str, str], tls: dict[str, str]) -> Engine:
         pool_pre_ping=True,
         pool_reset_on_return=None,
     )
+    _engines.add(engine)
+    return engine
+
+
+def _go_on_in_child() -> None:
+    """Leave the connections to the parent of a fork."""
+    for engine in list(_engines):
+        engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_go_on_in_child)
 
 
 def _unquoted(part: str) -> str:
