@@ -4,6 +4,8 @@ Redis keeps nothing on disk, since waiting for a disk would hide what is measure
 """
 
 import json
+import socket
+import statistics
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,6 +16,9 @@ from typing import Any, NamedTuple
 import attrs
 import pymysql
 import redis
+from cassandra.cluster import Cluster
+from langchain_community.chat_message_histories import CassandraChatMessageHistory as OriginalCassandra
+from langchain_community.chat_message_histories import KafkaChatMessageHistory as OriginalKafka
 from langchain_community.chat_message_histories import RedisChatMessageHistory as OriginalRedis
 from langchain_community.chat_message_histories import TiDBChatMessageHistory as OriginalTiDB
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, message_to_dict, messages_from_dict
@@ -21,8 +26,17 @@ from rows import TURN, Row, interleaved, microseconds, on_server
 
 from backscroll import Record
 from backscroll.envelope import decode, encode_turn
+from backscroll_cassandra.plugin import backscroll_servers as cassandra_servers
 from backscroll_conformance.containers import Server
-from backscroll_langchain import RedisChatMessageHistory, TiDBChatMessageHistory, from_langchain, to_langchain
+from backscroll_kafka.plugin import backscroll_servers as kafka_servers
+from backscroll_langchain import (
+    CassandraChatMessageHistory,
+    KafkaChatMessageHistory,
+    RedisChatMessageHistory,
+    TiDBChatMessageHistory,
+    from_langchain,
+    to_langchain,
+)
 from backscroll_langchain.dropin import DropIn
 from backscroll_langchain.sharing import close_all
 from backscroll_redis.plugin import backscroll_servers as redis_servers
@@ -33,6 +47,8 @@ REDIS = attrs.evolve(
     REDIS, url="redis://localhost:{port}/0", command=("redis-server", "--port", "{port}", "--save", "")
 )
 (TIDB,) = tidb_servers()
+(CASSANDRA,) = cassandra_servers()
+(KAFKA,) = kafka_servers()
 
 LONG = 10_000
 """How many messages a long history has."""
@@ -107,6 +123,28 @@ def _tidb(server: Server) -> Side:
         fill,
         read,
         close,
+    )
+
+
+def _cassandra(server: Server) -> Side:
+    # What the two share has no delay in it that one of them alone would notice.
+    no_delay = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    session = Cluster(["localhost"], port=server.published[0], sockopts=no_delay).connect()
+    replication = "{'class': 'SimpleStrategy', 'replication_factor': 1}"
+    session.execute(f"CREATE KEYSPACE chat WITH replication = {replication}")
+
+    def theirs(session_id: str) -> Any:
+        return OriginalCassandra(session_id, session, "chat")
+
+    def fill(session_id: str, texts: list[str]) -> None:
+        theirs(session_id).add_messages(messages_from_dict([json.loads(text) for text in texts]))
+
+    return Side(
+        lambda session_id: CassandraChatMessageHistory(session_id, session, "chat"),
+        theirs,
+        fill,
+        lambda history: history.messages,
+        lambda _: None,
     )
 
 
@@ -199,6 +237,36 @@ def on_tidb(server: Server, rounds: int) -> Iterator[Row]:
         yield from _named("TiDB", _sessions(side, connected))
 
 
+def on_cassandra(server: Server, rounds: int) -> Iterator[Row]:
+    """Beside the class for Cassandra."""
+    side = _cassandra(server)
+    yield from _named("Cassandra", _windows(side, rounds))
+    yield from _named("Cassandra", _turns(side, rounds, 1))
+    close_all()
+
+
+def on_kafka(server: Server, rounds: int) -> Iterator[Row]:
+    """Each way to read in Kafka, behind a turn; LangChain's class waits for its time with most of them."""
+    servers = f"localhost:{server.published[0]}"
+    ours, theirs = KafkaChatMessageHistory("ours", servers), OriginalKafka("theirs", servers)
+    for name in ("messages", "messages_from_beginning", "messages_from_last_consumed", "messages_from_latest"):
+        for history, who, times in ((ours, "", rounds), (theirs, " by langchain-community", 2)):
+            taken = []
+            for _ in range(times):
+                history.add_messages(MADE)
+                taken.append(microseconds(lambda read=name, of=history: _read(of, read), 1) / 1_000)  # type: ignore[misc]
+            bound = ("<=", 50.0) if history is ours else ("", None)
+            yield Row(f"Kafka: {name}{who}", statistics.median(taken), "ms")
+            yield Row(f"Kafka: {name}{who}, the longest of {times}", max(taken), "ms", *bound)
+    theirs.close()
+    close_all()
+
+
+def _read(history: Any, name: str) -> Any:
+    found = getattr(history, name)
+    return found() if callable(found) else found
+
+
 def _named(database: str, rows: Iterator[Row]) -> Iterator[Row]:
     return (row._replace(what=f"{database}: {row.what}") for row in rows)
 
@@ -232,6 +300,8 @@ def round_trips(_: Path, rounds: int) -> Iterator[Row]:
 
 
 MEASURES: dict[str, Callable[[Path, int], Iterator[Row]]] = {
+    "on_cassandra": on_server(CASSANDRA, on_cassandra),
+    "on_kafka": on_server(KAFKA, on_kafka),
     "on_redis": on_server(REDIS, on_redis),
     "on_tidb": on_server(TIDB, on_tidb),
     "round_trips": round_trips,

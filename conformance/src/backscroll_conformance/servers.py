@@ -32,24 +32,32 @@ def _note_unrun(backend: str, reason: str) -> None:
 
 
 @contextmanager
-def running(spec: ServerSpec) -> Iterator[Server]:
-    """A server of a test's own, which ends with the block; skipped where none can run, unless servers are required.
+def running(spec: ServerSpec, run: str | None = None) -> Iterator[Server]:
+    """A server for tests, which ends with the block; skipped where none can run, unless servers are required.
 
     Args:
         spec: How to start it.
+        run: What all processes have in common that share it, which ends with the last of them; None for one of its own.
 
     Raises:
         NoServer: It could not be started, and servers are required.
     """
     import pytest
 
-    try:
-        server = start(spec)
-    except NoServer as error:
-        if is_required():
-            raise
-        _note_unrun(spec.backend, str(error))
-        pytest.skip(str(error))
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(_own(spec) if run is None else shared(spec, run))
+        except NoServer as error:
+            if is_required():
+                raise
+            _note_unrun(spec.backend, str(error))
+            pytest.skip(str(error))
+        yield server
+
+
+@contextmanager
+def _own(spec: ServerSpec) -> Iterator[Server]:
+    server = start(spec)
     try:
         yield server
     finally:

@@ -1,6 +1,10 @@
 """The real servers, each started where a test asks for it."""
 
+import importlib.util
+import socket
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,11 +14,56 @@ from backscroll.url import parse_url
 from backscroll_conformance.containers import Server
 from backscroll_conformance.servers import running
 
+CASSANDRAS_TESTS = Path(__file__).parents[3] / "plugins" / "cassandra" / "tests"
+
 
 @pytest.fixture
 def session_id() -> str:
     """A session that nobody else has."""
     return uuid4().hex
+
+
+@pytest.fixture(scope="session")
+def astra() -> Any:
+    """What the tests of the Cassandra plugin have in place of Astra DB."""
+    spec = importlib.util.spec_from_file_location("astra", CASSANDRAS_TESTS / "astra.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def cassandra(astra: Any, testrun_uid: str) -> Iterator[Server]:
+    """A node of Cassandra that asks for user and password; all processes of this run share it."""
+    from backscroll_cassandra.plugin import backscroll_servers
+
+    (spec,) = backscroll_servers()
+    with running(astra.guarding(spec), testrun_uid) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def keyspace(astra: Any, cassandra: Server) -> Iterator[str]:
+    """A keyspace of this process."""
+    name = f"tests_{uuid4().hex}"
+    replication = "{'class': 'SimpleStrategy', 'replication_factor': 1}"
+    with astra.administrator(cassandra) as session:
+        session.execute(f"CREATE KEYSPACE {name} WITH replication = {replication}")
+        yield name
+        session.execute(f"DROP KEYSPACE {name}")
+
+
+@pytest.fixture(scope="session")
+def cassandra_session(astra: Any, cassandra: Server, keyspace: str) -> Iterator[Any]:
+    """A session of the driver whose connections send at once."""
+    from cassandra.cluster import Cluster
+
+    at_once = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    cluster = Cluster(["localhost"], port=cassandra.published[0], auth_provider=astra.ADMIN, sockopts=[at_once])
+    yield cluster.connect()
+    cluster.shutdown()
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +74,17 @@ def redis_server() -> Iterator[Server]:
     (spec,) = backscroll_servers()
     with running(spec) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_servers() -> Iterator[str]:
+    """The address of a Kafka broker."""
+    from backscroll_kafka.plugin import backscroll_servers
+
+    (spec,) = backscroll_servers()
+    with running(spec) as server:
+        (host,) = parse_url(server.url).hosts
+        yield f"{host.name}:{host.port}"
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +111,3 @@ def mariadb_server() -> Iterator[Server]:
     )
     with running(spec) as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def kafka_servers() -> Iterator[str]:
-    """The address of a Kafka broker."""
-    from backscroll_kafka.plugin import backscroll_servers
-
-    (spec,) = backscroll_servers()
-    with running(spec) as server:
-        (host,) = parse_url(server.url).hosts
-        yield f"{host.name}:{host.port}"

@@ -27,7 +27,8 @@ from backscroll.errors import (
     Unavailable,
     VersionConflict,
 )
-from backscroll_cassandra.access import NO_DELAY
+from backscroll_cassandra import connected
+from backscroll_cassandra.access import NO_DELAY, has_no_delay
 from backscroll_cassandra.layout import PREPARED
 from backscroll_cassandra.plugin import SETTINGS
 from backscroll_conformance.containers import free_ports
@@ -260,6 +261,22 @@ def test_a_data_centre_that_is_not_there_is_told_with_those_that_are(port: int, 
     """At first use."""
     with pytest.raises(StorageError, match="only datacenter1"):
         opened(f"cassandra://localhost:{port}/{keyspace}?local_dc=dc9").ping()
+
+
+def test_others_may_connect_as_a_store_does(port: int, keyspace: str) -> None:
+    """To ask the cluster something else; errors are those of a store, and tell no address."""
+    url = f"cassandra://localhost:{port}/{keyspace}"
+    session, name = connected(url, protocol_version=4)
+    [row] = session.execute("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s", [name])
+    assert (row.keyspace_name, session.cluster.protocol_version, has_no_delay(session)) == (keyspace, 4, True)
+    session.cluster.shutdown()
+    with pytest.raises(Unavailable, match="no node can be reached") as caught:
+        connected("cassandra://localhost:1/chat")
+    assert ("127.0.0.1" in str(caught.value), caught.value.__context__) == (False, None)
+    with pytest.raises(InvalidURL, match="has to name a keyspace"):
+        connected("cassandra://localhost")
+    with pytest.raises(InvalidOption, match="did you mean local_dc"):
+        connected(url, locl_dc="dc1")
 
 
 def test_no_statement_filters() -> None:

@@ -1,11 +1,11 @@
-"""The commands ``import`` and ``export``, and the progress that they show on a terminal."""
+"""The commands ``import`` and ``export``."""
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import attrs
 import click
@@ -16,14 +16,12 @@ from backscroll.cli.exporting import Exported, export, whole_file
 from backscroll.cli.failures import Failed, Refused, what_failed
 from backscroll.cli.importing import Brought, Importer
 from backscroll.cli.jsonl import BrokenLine, WrongEncoding, parse, read_lines
-from backscroll.cli.output import console, emit_json, on_terminal, tell
+from backscroll.cli.output import emit_json, on_terminal, tell
+from backscroll.cli.progress import Advance, progress
 from backscroll.errors import BackscrollError, InvalidArgument, PluginError
 from backscroll.store import Store
 
 MOST_LINE_BYTES: Final = 64 << 20
-
-Advance = Callable[[int, str], None]
-"""Shows how far it is: the bytes read so far (or 0), and a text."""
 
 
 @attrs.define
@@ -65,7 +63,7 @@ def import_(file: str, url: str, max_line_bytes: int, as_json: bool) -> None:
     with ExitStack() as stack:
         store = stack.enter_context(backscroll.open(url))
         source = sys.stdin.buffer if file == "-" else _opened(file, lambda: stack.enter_context(Path(file).open("rb")))
-        advance = stack.enter_context(_progress("importing", _size(source)))
+        advance = stack.enter_context(progress("importing", _size(source)))
         try:
             done = _imported(store, source, name, max_line_bytes, advance)
         except WrongEncoding as error:
@@ -93,7 +91,7 @@ def export_(url: str, file: str) -> None:
         target = sys.stdout.buffer if to_stdout else _opened(file, lambda: stack.enter_context(whole_file(Path(file))))
         # On a terminal the conversations themselves show that something happens.
         quiet = to_stdout and on_terminal(sys.stdout)
-        advance = stack.enter_context(_progress("exporting", None, quiet=quiet))
+        advance = stack.enter_context(progress("exporting", None, quiet=quiet))
         for done in export(store, target, lambda reason: tell("error", reason)):
             advance(0, f"{done.sessions:,} sessions, {done.messages:,} messages")
         if not done.sessions and not done.unreadable:
@@ -174,20 +172,3 @@ def _size(source: BinaryIO) -> int | None:
 def _text(name: str) -> str:
     """A file's name as text, whatever bytes it is made of."""
     return os.fsencode(name).decode(errors="backslashreplace")
-
-
-@contextmanager
-def _progress(what: str, size: int | None, *, quiet: bool = False) -> Iterator[Advance]:
-    """A bar on stderr if that is a terminal, which disappears at the end."""
-    if quiet or not on_terminal(sys.stderr):
-        yield lambda _offset, _text: None
-        return
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns: list[Any] = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
-    columns += [BarColumn()] if size else []
-    with Progress(
-        *columns, TimeElapsedColumn(), console=console(stderr=True), transient=True, redirect_stdout=False
-    ) as bar:
-        task = bar.add_task(what, total=size)
-        yield lambda offset, text: bar.update(task, completed=offset, description=f"{what}: {text}")

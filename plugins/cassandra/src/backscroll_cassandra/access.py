@@ -15,10 +15,13 @@ from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPoli
 
 from backscroll.backend import URL
 from backscroll.errors import InvalidOption, InvalidURL, StorageError
+from backscroll.options import fill
 from backscroll.tls import context_of
+from backscroll.url import parse_url
 from backscroll_cassandra.connections import GLOBAL, LOCAL, Connections
 from backscroll_cassandra.layout import Tables
 from backscroll_cassandra.options import CassandraOptions, identifier
+from backscroll_cassandra.refusals import not_connected
 
 PORT: Final = 9042
 """The port of a node where the URL gives none."""
@@ -54,6 +57,30 @@ def connections(url: URL, options: CassandraOptions) -> Connections:
         largest=options.max_turn_bytes,
         makes_keyspace=options.setup == "auto" and options.replication is not None,
     )
+
+
+def connected(url: str, **options: Any) -> tuple[Any, str]:
+    """Connect to the cluster that a store with this URL and these options would ask.
+
+    Returns:
+        A session of the driver, which the caller shuts down with its cluster, and the name of the keyspace.
+
+    Raises:
+        InvalidURL: The URL cannot be read, or names no keyspace.
+        InvalidOption: Options that do not exist, or do not go together.
+        Unavailable: No node can be reached.
+        StorageError: One was, and refuses.
+    """
+    parsed = parse_url(url)
+    filled = fill(CassandraOptions, parsed.scheme, parsed.query, options)
+    keyspace = filled.keyspace or _of_url(parsed)
+    connect = _connecting(parsed, filled)
+    try:
+        return connect(), keyspace
+    except Exception as error:  # noqa: BLE001 - told as one of ours
+        problem = not_connected(error, filled.protocol_version)
+    # Raised behind the handler, because what led to the error may hold addresses.
+    raise problem
 
 
 def _of_url(url: URL) -> str:

@@ -1,5 +1,6 @@
 """What an error says about what was done."""
 
+import os
 import re
 import ssl
 from typing import Final
@@ -171,6 +172,6 @@ def _kinds(error: NoHostAvailable) -> str:
 
 
 def _kind(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)  # the driver puts addresses into its text
     return "marked down" if _is_unsent(error) else type(error).__name__
