@@ -209,7 +209,7 @@ def in_sql(tmp_path: Path) -> Iterator[Kind]:
     yield Kind(
         f"langchain+sql+{url}?table_name=old",
         url,
-        lambda session_id: released.SQLChatMessageHistory(session_id, "old", connection=engine),
+        lambda session_id: released.SQLChatMessageHistory(session_id, table_name="old", connection=engine),
         lambda session_id: pytest.fail("there is none"),
     )
     engine.dispose()
