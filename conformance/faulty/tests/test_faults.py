@@ -18,6 +18,8 @@ OF_SERVERS = "backscroll_conformance.outage"
 IDS = {clause.id for clause in CATALOGUE if clause.check.__module__ != OF_SERVERS}
 IN_THE_MATRIX = [fault for fault in FAULTS.values() if not fault.harness]
 BY_CHANCE = {clause.id for clause in CATALOGUE if clause.tier in (Tier.CONCURRENT, Tier.DURABLE, Tier.MEASURED)}
+BY_THE_CLOCK = {"DUP-008", "DUP-011"}
+"""What may come out otherwise where the clock of the machine is set meanwhile."""
 MOST_ALSO = 4
 FEWEST = 40
 FINE = {Verdict.PASSED, Verdict.NOT_APPLICABLE}
@@ -55,10 +57,11 @@ def test_a_fault_is_caught_by_its_clauses_and_passes_the_others(fault: Fault) ->
     """A faulty backend fails every clause that is named for it, and none that is not.
 
     Where clients race, chance has a part in what shows: what has to show there gets a second run, and whatever else is
-    wrong may show there, so it is not looked at. That these clauses do not fail for nothing is shown by the reference.
+    wrong may show there, so it is not looked at. What goes by the machine's clock gets a second run, too. That these
+    clauses do not fail for nothing is shown by the reference.
     """
     odd, told = mismatch(fault, SEED)
-    if odd and odd <= BY_CHANCE:
+    if odd and odd <= BY_CHANCE | BY_THE_CLOCK:
         again, told_again = mismatch(fault, SEED + 1)
         odd, told = odd & again, f"{told}\n\nand again:\n{told_again}"
     assert not odd, told

@@ -307,6 +307,8 @@ def test_what_does_not_go_together_is_refused() -> None:
     assert "canary" not in str(caught.value)
     with pytest.raises(InvalidOption, match=r"did you mean sasl\.username"):
         backscroll.open("kafka://localhost/topic?sasl.usrname=x")
+    with pytest.raises(InvalidOption, match=r"give sasl\.username, too"):
+        backscroll.open("kafka://localhost/topic", sasl_password="canary")
     with pytest.raises(InvalidOption, match="such as 30d"):
         backscroll.open("kafka://localhost/topic?retention=soon")
 

@@ -22,6 +22,7 @@ def _problems(given: dict[str, str], **options: Any) -> tuple[str, ...]:
     ("given", "options", "text"),
     [
         ({"retention.bytes": "1000"}, {}, "beyond 1,000 bytes of a partition (retention.bytes=1000)"),
+        ({}, {"replication": 4}, "3 brokers hold the topic, below replication=4"),
         ({"retention.bytes": "0"}, {"retention": MONTH}, "set retention.bytes=-1"),
         ({"retention.ms": "604800000"}, {}, "older than 7 days (retention.ms=604800000)"),
         ({"retention.ms": "604800000"}, {"retention": MONTH}, "sooner than retention=30 days"),
@@ -43,6 +44,8 @@ def test_a_setting_that_loses_messages_is_told(given: dict[str, str], options: d
     [
         ({}, {}),
         ({}, {"retention": MONTH}),
+        ({}, {"replication": 3}),
+        ({"max.message.bytes": str(65 << 20)}, {"max_turn_bytes": 80 << 20}),
         ({"retention.ms": "-1"}, {"retention": MONTH}),
         ({"retention.ms": str(31 * 86_400_000)}, {"retention": MONTH}),
         ({"unclean.leader.election.enable": "true"}, {}),

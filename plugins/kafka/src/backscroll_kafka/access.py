@@ -115,6 +115,8 @@ def settings_of(url: URL, options: KafkaOptions) -> dict[str, Any]:
             "sasl.username": username,
             "sasl.password": password,
         }
+    elif password and not username:
+        raise InvalidOption("kafka: sasl.password: there is no user to it: give sasl.username, too")
     elif username or password:
         raise InvalidOption(f"kafka: security.protocol: {protocol} shows no user: give SASL_SSL or SASL_PLAINTEXT")
     return settings
@@ -129,7 +131,7 @@ def producing(options: KafkaOptions) -> dict[str, Any]:
         "linger.ms": 0,
         "compression.type": "lz4",
         "message.timeout.ms": int(options.timeout * 1_000) + 1,
-        "message.max.bytes": min(1_000_000_000, options.max_turn_bytes + OVERHEAD),
+        "message.max.bytes": options.largest_turn + OVERHEAD,
         "queue.buffering.max.messages": 100_000,
         "topic.metadata.propagation.max.ms": 5_000,
     }

@@ -279,7 +279,7 @@ class Connections:
             raise DeadlineExceeded(f"kafka: no answer within {deadline.seconds:g} s: are the brokers up? raise timeout")
 
     def _told(self, error: BaseException, *, writes: bool) -> BaseException:
-        told = refused(error, writes=writes, limit=self._options.max_turn_bytes)
+        told = refused(error, writes=writes, limit=self._options.largest_turn)
         if isinstance(told, Unavailable) and (trouble := self._trouble) is not None and not self._is_let_in:
             # Brokers that let nobody in do not answer, and only so is it known why. Later on such trouble passes.
             return refused(trouble, writes=False, limit=0)

@@ -7,6 +7,7 @@ import attrs
 
 from backscroll.backend import BackendOptions, a_file, a_text, choice, option, positive, seconds
 from backscroll.options import truth
+from backscroll_kafka.plugin import MOST_TURN_BYTES
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -74,8 +75,8 @@ class KafkaOptions(BackendOptions):
     security_protocol: str | None = option(
         None,
         choice("plaintext", "ssl", "sasl_plaintext", "sasl_ssl", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
-        "how the brokers are reached; without it SASL_SSL where a user is given, SSL where a certificate is, else "
-        "PLAINTEXT",
+        "how the brokers are reached; without it SASL_SSL where a user is given, SSL where one of the options for TLS "
+        "is, else PLAINTEXT",
         name="security.protocol",
     )
     sasl_mechanism: str | None = option(
@@ -110,3 +111,8 @@ class KafkaOptions(BackendOptions):
         None, truth, "false takes every certificate", name="enable.ssl.certificate.verification"
     )
     client_id: str = option("backscroll", a_text, "what the brokers know the clients by", name="client.id")
+
+    @property
+    def largest_turn(self) -> int:
+        """How many bytes a turn has at the most."""
+        return min(self.max_turn_bytes, MOST_TURN_BYTES)

@@ -12,9 +12,20 @@ from backscroll.errors import (
     StorageError,
     Unavailable,
 )
+from backscroll_kafka.layout import OVERHEAD
 
 MISSING: Final = "the topic {topic} is missing: call setup(), or run: backscroll setup"
 """What is told of a topic that is not there."""
+
+
+class OverTopic(MessageTooLarge):
+    """A turn that this store lets pass is larger than the brokers take."""
+
+    def __str__(self) -> str:
+        return (
+            f"too large for max.message.bytes of the topic, though within max_turn_bytes={self.limit:,} here: raise "
+            f"the former to {self.limit + OVERHEAD}, or send less at a time"
+        )
 
 
 class NoTopic(SchemaError):
@@ -100,7 +111,7 @@ def _refused(error: BaseException | KafkaError, limit: int) -> BaseException:
         return error if isinstance(error, BaseException) else StorageError("kafka: an error of the driver's")
     code, name = found.code(), found.name()
     if code in _TOO_LARGE:
-        return MessageTooLarge("max_turn_bytes", limit)
+        return OverTopic("max_turn_bytes", limit)
     if code in _FORBIDDEN:
         return StorageError(f"kafka: the user lacks a right on {_FORBIDDEN[code]}: grant it")
     if code in _OF_SETTINGS:

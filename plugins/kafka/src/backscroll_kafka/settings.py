@@ -47,7 +47,7 @@ def of_a_new_topic(options: KafkaOptions) -> dict[str, str]:
         "cleanup.policy": DROPS,
         "retention.ms": str(-1 if options.retention is None else int(options.retention * 1_000)),
         "retention.bytes": "-1",
-        "max.message.bytes": str(options.max_turn_bytes + OVERHEAD),
+        "max.message.bytes": str(options.largest_turn + OVERHEAD),
     }
     if options.durability == Durability.REPLICATED.value or (options.replication or 0) > ENOUGH:
         settings["min.insync.replicas"] = str(ENOUGH)
@@ -86,11 +86,16 @@ def _problems(seen: Seen, options: KafkaOptions) -> Iterator[str]:
         return
     if seen.topic.leaderless:
         yield f"{seen.topic.leaderless} of the partitions have no leader: are all brokers up?"
-    largest, needed = int(seen.settings.get("max.message.bytes", 1 << 62)), options.max_turn_bytes
+    largest, needed = int(seen.settings.get("max.message.bytes", 1 << 62)), options.largest_turn
     if largest < needed:
         yield (
             f"max.message.bytes of the topic is {largest:,}, below max_turn_bytes={needed:,}: raise it to "
             f"{needed + OVERHEAD}, or lower max_turn_bytes"
+        )
+    if options.replication is not None and seen.topic.replicas < options.replication:
+        yield (
+            f"{seen.topic.replicas} brokers hold the topic, below replication={options.replication}: give it more "
+            "replicas, or claim fewer"
         )
     yield from _retention(seen.settings, options.retention)
     if options.durability == Durability.REPLICATED.value:

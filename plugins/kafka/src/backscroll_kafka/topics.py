@@ -140,8 +140,8 @@ class Topics:
         self._seen_at[name] = time.monotonic()
         return known
 
-    async def _check(self, name: str, topic: Topic, deadline: Deadline) -> None:
-        """Find out whether a topic can be used.
+    async def _check(self, name: str, topic: Topic, deadline: Deadline) -> dict[str, str]:
+        """The settings of a topic that can be used.
 
         Raises:
             SchemaError: It cannot, with what to change.
@@ -156,7 +156,8 @@ class Topics:
             if end and looked < SAMPLES:
                 looked += 1
                 if await self._is_ours(place, topic, end, deadline):
-                    return
+                    break
+        return settings
 
     async def _known_to_all(self, asking: "Future[list[int]]") -> list[int]:
         """The ends of the logs; none where a broker does not know yet of a topic that was just made."""
@@ -212,9 +213,7 @@ class Topics:
         topic = await self._connections.topic(self._name, deadline)
         if topic is None:
             return health(Seen(self._name, None, {}, brokers), self._options)
-        settings = await self._connections.settings_of(self._name, deadline)
-        if (why := unusable(self._name, topic, settings, self._options)) is not None:
-            raise SchemaError(f"kafka: {why}")
+        settings = await self._check(self._name, topic, deadline)
         return health(Seen(self._name, topic, settings, brokers), self._options)
 
     # Listing.
