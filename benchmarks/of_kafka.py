@@ -116,7 +116,7 @@ class Raw:
         for number in range(records):
             at = number % sessions
             place = places[at]
-            checked = max(1, written[place] - BEHIND)
+            checked = max(0, written[place] - BEHIND)
             while True:
                 try:
                     self._producer.produce(self._topic, value(checked), keys[at], partition=place)

@@ -194,8 +194,8 @@ def test_each_session_may_have_a_topic_of_its_own(admin: Any, topic: str, opened
 def test_topics_of_other_programs_are_passed_over_where_each_session_has_one(
     port: int, admin: Any, producer: Any, topic: str
 ) -> None:
-    """Compacted ones, one that the brokers made, and one whose name might be a hash; without a prefix, too."""
-    names = [f"compacted-{topic}", topic_of("", "x" * 500), topic_of("", "y" * 500)]
+    """Compacted ones, one that the brokers made, one whose name might be a hash, and a later release's."""
+    names = [f"compacted-{topic}", topic_of("", "x" * 500), topic_of("", "y" * 500), f"later-{topic}"]
     with backscroll.open(f"kafka://localhost:{port}/?layout=topic") as store:
         try:
             make(admin, names[0], 1, cleanup_policy="compact")
@@ -203,9 +203,18 @@ def test_topics_of_other_programs_are_passed_over_where_each_session_has_one(
             until(lambda: set(names[:2]) <= admin.list_topics().topics.keys())
             for key in (b"\xff", b"another"):
                 write(producer, names[1], key, bound_value(2, 1, 0, 1))
+            make(admin, names[3], 1)
+            later = bytearray(bound_value(2, 1, 0, 1))
+            later[2] = 9
+            for value in (bytes(later), *[b"foreign"] * 9):
+                write(producer, names[3], names[3].encode(), value)
             store.append("y" * 500, message("a"))
             store.append(topic, message("a"))
-            listed = [name for name in store.sessions(limit=1_000) if name in {topic, "y" * 500, "another", names[0]}]
+            listed = [
+                name
+                for name in store.sessions(limit=1_000)
+                if name in {topic, "y" * 500, "another", names[0], names[3]}
+            ]
             assert listed == sorted([topic, "y" * 500])
         finally:
             for each in admin.delete_topics([*names, topic]).values():

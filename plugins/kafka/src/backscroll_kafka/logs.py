@@ -17,7 +17,7 @@ from backscroll_kafka.readers import Gone, Job, Reader, Tail
 from backscroll_kafka.views import Views
 
 FIRST_STEP: Final = 512
-"""How many records are looked back over at first; four times as many each time after that."""
+"""How many records are looked back over at first; three times as many each time after that."""
 
 LARGEST_STEP: Final = 65_536
 """How many are looked back over at once at the most."""
@@ -190,7 +190,7 @@ class Logs:
                 self._views.next_turn(view, turn)
 
     async def _look_back(self, view: View, key: bytes, begin: int, low: int, deadline: Deadline) -> None:
-        view.step = min(LARGEST_STEP, max(FIRST_STEP, 4 * view.step))
+        view.step = min(LARGEST_STEP, max(FIRST_STEP, 3 * view.step))
         further = max(view.start or 0, min(begin - view.step, max(low, begin - LARGEST_STEP)))
         only = key.__eq__ if self._views.is_full else None
         chunk = Chunk(view.kinds, key, only).below(begin)

@@ -299,20 +299,25 @@ class Topics:
         for session_id in sorted(ids, key=str.encode):
             if len(found) == most:
                 break
-            name = self._topic_of(session_id)
-            spot = await self._unless_foreign(name, self.spot(session_id, deadline))
-            if spot is not None:
-                view = await self._logs.current(spot.place, spot.topic, deadline)
-                if await Sight(self._logs, self._views, view, spot.key, deadline).newest() is not None:
-                    found.append(session_id)
+            if await self._unless_foreign(self._topic_of(session_id), self._has_turns(session_id, deadline)):
+                found.append(session_id)
         return found
+
+    async def _has_turns(self, session_id: str, deadline: Deadline) -> bool:
+        """Whether a session that has a topic of its own has turns that count."""
+        spot = await self.spot(session_id, deadline)
+        if spot is None:
+            return False
+        view = await self._logs.current(spot.place, spot.topic, deadline)
+        return await Sight(self._logs, self._views, view, spot.key, deadline).newest() is not None
 
     async def _unless_foreign(self, name: str, looking: Steps[R]) -> R | None:
         """What was found out about a topic; None where it cannot be used, and never was by this store."""
+        is_ours = name in self._known or name in self._refused
         try:
             return await looking
         except StorageError:
-            if name in self._known or name in self._refused:
+            if is_ours:
                 raise
             return None
 
