@@ -85,6 +85,25 @@ def test_what_the_driver_does_not_take_is_surely_not_there(
     connections._producer = writes
 
 
+def test_no_record_is_sure_that_was_under_way_when_another_one_failed(connections: Connections) -> None:
+    """The driver may have written it twice."""
+    writes, reports = connections._producer, []
+
+    def produce(*_: object, on_delivery: Any, **__: object) -> None:
+        reports.append(on_delivery)
+
+    connections._producer = SimpleNamespace(produce=produce)
+    written = SimpleNamespace(offset=lambda: 7)
+    fails, under_way = (connections.produce(PLACE, b"s", b"value", Deadline(5)) for _ in range(2))
+    reports[0](KafkaError(KafkaError._MSG_TIMED_OUT), None)
+    later = connections.produce(PLACE, b"s", b"value", Deadline(5))
+    for report in reports[1:]:
+        report(None, written)
+    assert isinstance(fails.exception(5), OutcomeUnknown)
+    assert (under_way.result(5), later.result(5)) == ((7, False), (7, True))
+    connections._producer = writes
+
+
 def test_trouble_with_the_connection_is_final_only_before_the_brokers_let_it_in() -> None:
     """Whatever is reported after it; later it passes: a broker that starts anew may refuse for a moment."""
     connections = Connections({}, KafkaOptions())

@@ -14,7 +14,7 @@ from backscroll import Store
 from backscroll.backend import Deadline
 from backscroll.errors import Closed, OutcomeUnknown, SchemaError, StorageError, Unavailable, WindowExceeded
 from backscroll.futures import pending
-from backscroll_kafka.connections import Topic
+from backscroll_kafka.connections import Topic, Written
 from backscroll_kafka.fold import Dropped, Verdict
 from backscroll_kafka.layout import SEQS_TOGETHER
 from backscroll_kafka.topics import Spot
@@ -76,9 +76,9 @@ def store() -> Iterator[Store]:
         backend._connections._producer = None
 
 
-def _answered(offset: int) -> "Future[int]":
-    answer: Future[int] = pending()
-    answer.set_result(offset)
+def _answered(offset: int) -> "Future[Written]":
+    answer: Future[Written] = pending()
+    answer.set_result(Written(offset, is_sure=True))
     return answer
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from subprocess import PIPE, Popen
 from typing import Any
 
@@ -23,6 +24,7 @@ from backscroll.errors import (
     Unavailable,
     VersionConflict,
 )
+from backscroll.futures import pending
 from backscroll_conformance.servers import running
 from backscroll_kafka.layout import bound_value, turn_value
 
@@ -217,6 +219,33 @@ def test_a_conditional_turn_that_is_there_is_never_told_as_a_conflict(
     assert (answer.duplicate, answer.seqs) == (True, ((version >> 16) + 1 << 16,))
     for each in (store, other):
         assert texts(each, session_id) == ["before", "own"]
+
+
+def test_what_the_driver_wrote_twice_is_answered_by_the_first_copy(
+    producer: Any, topic: str, opened: Opened, session_id: str
+) -> None:
+    """As it does with what it has under way when a record times out; what a removal removed cannot be told then."""
+    store = opened("partitions=1")
+    backend: Any = store._backend
+    version = store.append(session_id, message("before")).version
+    produce = backend._connections.produce
+
+    def twice(place: Any, key: bytes, value: bytes, deadline: Any) -> Any:
+        write(producer, topic, key, value)
+        answer = produce(place, key, value, deadline).result(30)
+        unsure: Future[Any] = pending()
+        unsure.set_result(answer._replace(is_sure=False))
+        return unsure
+
+    backend._connections.produce = twice
+    answer = store.append(session_id, message("own"))
+    assert (answer.duplicate, answer.seqs) == (False, ((version >> 16) + 1 << 16,))
+    for each in (store, opened("partitions=1")):
+        assert [record.seq for record in each.last(session_id)][1:] == list(answer.seqs)
+        assert texts(each, session_id) == ["before", "own"]
+    with pytest.raises(OutcomeUnknown, match="wrote it anew"):
+        store.remove(session_id, answer.seqs)
+    assert texts(store, session_id) == ["before"]
 
 
 def test_a_conditional_turn_that_another_one_overtakes_conflicts(

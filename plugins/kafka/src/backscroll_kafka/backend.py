@@ -33,7 +33,7 @@ from backscroll.errors import (
 from backscroll.futures import both, done
 from backscroll.hookspecs import BackendInfo
 from backscroll_kafka.access import settings_of, topic_name
-from backscroll_kafka.connections import Connections
+from backscroll_kafka.connections import Connections, Written
 from backscroll_kafka.fold import DELETE, DISCARD, REMOVE, SHIFT, Entry, How, Undecidable, removed_by
 from backscroll_kafka.layout import SEQS_TOGETHER, bound_value, remove_value, turn_value
 from backscroll_kafka.logs import Logs
@@ -73,7 +73,10 @@ class KafkaBackend(Backend):
         spot = await self._topics.spot_to_write(session_id, deadline)
         if turn.age == 0 and turn.expected_version is None:
             checked = await self._logs.bound(spot.place, deadline)
-            return _landed(turn, await self._write(spot, turn, checked, deadline))
+            written = await self._write(spot, turn, checked, deadline)
+            if not written.is_sure:
+                return await self._first(spot, turn, written, deadline)
+            return _landed(turn, written.offset)
         return await self._append_looking(spot, turn, deadline)
 
     append, aappend = both(_append)
@@ -131,7 +134,9 @@ class KafkaBackend(Backend):
                 if sight is None or not there:
                     continue
                 value = remove_value(there, sight.end, sight.view.kinds.partitions)
-                offset = await self._produce(sight, value, deadline)
+                offset, is_sure = await self._produce(sight, value, deadline)
+                if not is_sure:
+                    raise OutcomeUnknown("kafka: the driver wrote it anew, and what it removed cannot be told")
                 written.append(Entry(offset, REMOVE, sight.end, seqs=tuple(there)))
                 later = await self._later(sight, offset, deadline)
                 removed += removed_by(written[-1], await later.load_all(later.offsets(sight.end, offset)))
@@ -223,22 +228,31 @@ class KafkaBackend(Backend):
         await done(self._views.until(sight.view, offset + 1, deadline))
         return Sight(self._logs, self._views, sight.view, sight.key, deadline)
 
-    async def _write(self, spot: Spot, turn: Turn, checked: int, deadline: Deadline) -> int:
-        """Write a turn; its offset."""
+    async def _write(self, spot: Spot, turn: Turn, checked: int, deadline: Deadline) -> Written:
+        """Write a turn; where."""
         name = spot.key, turn.turn_id.bytes
         value = turn_value(turn, checked, spot.topic.partitions)
         try:
-            offset = await done(self._connections.produce(spot.place, spot.key, value, deadline))
+            written: Written = await done(self._connections.produce(spot.place, spot.key, value, deadline))
         except OutcomeUnknown:
             self._doubtful.setdefault(name, checked)
             if len(self._doubtful) > DOUBTFUL:
                 self._doubtful.popitem(last=False)
             raise
-        if offset < checked:
+        if written.offset < checked:
             raise self._topics.refuse(spot.place[0])
-        self._views.own(spot.place, spot.key, offset, value)
-        self._logs.note_reached(spot.place, offset + 1)
-        return offset
+        self._views.own(spot.place, spot.key, written.offset, value)
+        self._logs.note_reached(spot.place, written.offset + 1)
+        return written
+
+    async def _first(self, spot: Spot, turn: Turn, written: Written, deadline: Deadline) -> Appended:
+        """The answer to a turn that is surely new, of which the driver may have written another copy before."""
+        try:
+            answer = await self._judged(await self._look(spot, deadline), turn, written.offset)
+        except UNANSWERED as error:
+            self._doubtful.setdefault((spot.key, turn.turn_id.bytes), 0)
+            raise OutcomeUnknown(str(error)) from None
+        return attrs.evolve(answer, duplicate=False)
 
     async def _append_looking(self, spot: Spot, turn: Turn, deadline: Deadline) -> Appended:
         """Append a turn that is conditional, or may be there already."""
@@ -247,7 +261,7 @@ class KafkaBackend(Backend):
             return _known(turn, found)
         if turn.expected_version is not None and (current := await sight.version()) != turn.expected_version:
             raise VersionConflict(turn.expected_version, current)
-        offset = await self._write(spot, turn, sight.end, deadline)
+        offset = (await self._write(spot, turn, sight.end, deadline)).offset
         if offset == sight.end:
             return _landed(turn, offset)
         try:
@@ -287,13 +301,13 @@ class KafkaBackend(Backend):
             raise VersionConflict(turn.expected_version or 0, await sight.version())
         raise WindowExceeded("the retention of the topic took what would tell whether it landed")
 
-    async def _produce(self, sight: Sight, value: bytes, deadline: Deadline) -> int:
-        """Write a record that drops something; its offset."""
-        offset = await done(self._connections.produce(sight.view.place, sight.key, value, deadline))
-        if offset < sight.end:
+    async def _produce(self, sight: Sight, value: bytes, deadline: Deadline) -> Written:
+        """Write a record that drops something; where."""
+        written: Written = await done(self._connections.produce(sight.view.place, sight.key, value, deadline))
+        if written.offset < sight.end:
             raise self._topics.refuse(sight.view.place[0])
-        self._views.own(sight.view.place, sight.key, offset, value)
-        return offset
+        self._views.own(sight.view.place, sight.key, written.offset, value)
+        return written
 
     async def _control(self, sight: Sight, kind: int, bound: int, deadline: Deadline) -> None:
         await self._produce(sight, bound_value(kind, bound, sight.end, sight.view.kinds.partitions), deadline)

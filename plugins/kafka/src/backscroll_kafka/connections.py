@@ -52,6 +52,14 @@ class Topic(NamedTuple):
     """how many hold the partition that the fewest hold"""
 
 
+class Written(NamedTuple):
+    """Where a record was written."""
+
+    offset: int
+    is_sure: bool
+    """False where there may be an earlier copy: when one record times out, the driver sends others anew"""
+
+
 class Connections:
     """The way to the cluster.
 
@@ -77,6 +85,8 @@ class Connections:
         self._trouble: KafkaError | None = None
         self._is_let_in = False
         self._learning: Future[None] | None = None
+        self._failed = 0
+        """How many records the driver gave up."""
         self._asking = 0
         """How many requests wait for answers: freed in the thread of an answer, the client would end the process."""
         self.timers = Timers()
@@ -301,16 +311,17 @@ class Connections:
 
     # Writing.
 
-    def produce(self, place: Place, key: bytes, value: bytes, deadline: Deadline) -> "Future[int]":
-        """Write a record; the future has its offset, or ends by the deadline as unknown."""
-        waiter = Waiter()
+    def produce(self, place: Place, key: bytes, value: bytes, deadline: Deadline) -> "Future[Written]":
+        """Write a record; the future says where, or ends by the deadline as unknown."""
+        waiter, failed = Waiter(), self._failed
 
         def reported(error: KafkaError | None, message: Any) -> None:
             self._in_flight.pop(waiter, None)
             if error is not None:
+                self._failed += 1
                 waiter.fail(self._told(error, writes=True))
             else:
-                waiter.give(message.offset())
+                waiter.give(Written(message.offset(), failed == self._failed))
 
         if not deadline.remaining():
             waiter.fail(DeadlineExceeded(f"kafka: not begun within {deadline.seconds:g} s: raise timeout"))
