@@ -15,7 +15,7 @@ from backscroll import Store
 from backscroll.backend import Backend
 from backscroll.errors import InvalidURL, PluginError
 from backscroll.hookspecs import BackendInfo, ServerSpec
-from backscroll.options import fill
+from backscroll.options import fill, option_names
 from backscroll.registry import registry
 from backscroll.url import parse_url
 from backscroll_conformance.redaction import redacted
@@ -154,7 +154,8 @@ def _secret_options(scheme: str) -> set[str]:
     try:
         # Not by way of the registry, which would import the driver, too.
         module, _, name = registry.find(scheme).options.partition(":")
-        hidden = [field for field in attrs.fields(getattr(import_module(module), name)) if not field.repr]
-        return {field.name for field in hidden} | {field.metadata.get("name") or field.name for field in hidden}
+        options = getattr(import_module(module), name)
+        hidden = {field.name for field in attrs.fields(options) if not field.repr}
+        return hidden | {known for known, field in option_names(options).items() if field in hidden}
     except Exception:  # noqa: BLE001 - a broken plugin is told of elsewhere
         return set()

@@ -9,12 +9,21 @@ from uuid import uuid4
 
 import pytest
 
-from backscroll.hookspecs import ServerSpec
 from backscroll.url import parse_url
 from backscroll_conformance.containers import Server
 from backscroll_conformance.servers import running
 
-CASSANDRAS_TESTS = Path(__file__).parents[3] / "plugins" / "cassandra" / "tests"
+PLUGINS = Path(__file__).parents[3] / "plugins"
+
+
+def of_tests(plugin: str, name: str) -> Any:
+    """A module that lies beside the tests of a plugin."""
+    spec = importlib.util.spec_from_file_location(name, PLUGINS / plugin / "tests" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
@@ -26,12 +35,7 @@ def session_id() -> str:
 @pytest.fixture(scope="session")
 def astra() -> Any:
     """What the tests of the Cassandra plugin have in place of Astra DB."""
-    spec = importlib.util.spec_from_file_location("astra", CASSANDRAS_TESTS / "astra.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return of_tests("cassandra", "astra")
 
 
 @pytest.fixture(scope="session")
@@ -100,14 +104,5 @@ def tidb_server() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[Server]:
     """A MariaDB, whose collations take more for the same than TiDB's."""
-    spec = ServerSpec(
-        backend="tidb",
-        url="mariadb://root@localhost:{port}/test",
-        image="mariadb:10.11",
-        command=("--port={port}",),
-        environment={"MARIADB_ALLOW_EMPTY_ROOT_PASSWORD": "1", "MARIADB_DATABASE": "test"},
-        container_port="{port}",
-        ready="port: {port}  ",
-    )
-    with running(spec) as server:
+    with running(of_tests("tidb", "specs").MARIADB) as server:
         yield server

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMe
 
 import backscroll
 from backscroll import Message, Store
+from backscroll.cli.landing import TRIES
 from backscroll.errors import OutcomeUnknown, Unavailable
 from backscroll_langchain import ChatMessageHistory, moving
 from backscroll_langchain.dropin import DropIn
@@ -163,7 +164,7 @@ def test_an_unknown_outcome_is_found_out(
     assert moved(mover) == (1, 3, 3, 0)
     assert held(store) == human(3)
     source.write(*human(1, 3))
-    fails = moving.TRIES
+    fails = TRIES
     with pytest.raises(OutcomeUnknown):
         moved(mover)
     assert moved(mover) == (1, 4, 0, 0)

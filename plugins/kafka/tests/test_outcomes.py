@@ -14,10 +14,11 @@ from backscroll import Store
 from backscroll.backend import Deadline
 from backscroll.errors import Closed, OutcomeUnknown, SchemaError, StorageError, Unavailable, WindowExceeded
 from backscroll.futures import pending
-from backscroll_kafka.connections import Topic, Written
+from backscroll_kafka.connections import Topic
 from backscroll_kafka.fold import Dropped, Verdict
 from backscroll_kafka.layout import SEQS_TOGETHER
 from backscroll_kafka.topics import Spot
+from backscroll_kafka.writes import Written
 
 FAILURES = [Unavailable("gone away"), StorageError("refused"), SchemaError("made again"), Closed()]
 """What may happen after a record was written, or before."""

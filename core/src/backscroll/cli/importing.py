@@ -34,8 +34,9 @@ from uuid import UUID
 import attrs
 
 from backscroll.cli.jsonl import Conversation
+from backscroll.cli.landing import land
 from backscroll.envelope import encode_turn
-from backscroll.errors import MessageTooLarge, OutcomeUnknown, VersionConflict, WindowExceeded
+from backscroll.errors import MessageTooLarge, VersionConflict, WindowExceeded
 from backscroll.message import Message
 from backscroll.store import Store
 from backscroll.turn_id import new_turn_id
@@ -52,9 +53,6 @@ MOST_KEYS: Final = 100_000
 LARGEST_PAGE: Final = 128
 CONFLICTS: Final = 1_000
 """How often in a row another writer may be faster."""
-
-TRIES: Final = 3
-"""How many calls, each with its own deadline and retries, an append with an unknown outcome gets."""
 
 _LOW: Final = (1 << 62) - 1
 
@@ -127,16 +125,7 @@ class Importer:
         return Brought(added, max(0, len(messages) - added))
 
     def _append(self, look: "_Look", messages: Sequence[Message], key: bytes) -> Appended:
-        turn_id = turn_id_of(key)
-        for tries in range(1, TRIES + 1):
-            try:
-                return self._store.append(look.session_id, messages, turn_id=turn_id, expected_version=look.version)
-            except WindowExceeded:
-                raise
-            except OutcomeUnknown:
-                if tries == TRIES:
-                    raise
-        raise AssertionError("the last try returns or raises")
+        return land(self._store, look.session_id, messages, turn_id=turn_id_of(key), expected_version=look.version)
 
     def _sizes(self, messages: Sequence[Message]) -> list[int]:
         """The bytes of each message at the first place of a turn, where its envelope is shortest."""

@@ -13,6 +13,7 @@ import backscroll
 from backscroll.backend import Deadline
 from backscroll.errors import DeadlineExceeded
 from backscroll.url import parse_url
+from backscroll_kafka import servers_of
 from backscroll_langchain.kafka_cluster import left
 from backscroll_langchain.kafka_original import KafkaOriginal
 from backscroll_langchain.kafka_positions import Position, group_of
@@ -26,9 +27,6 @@ PARTITIONS: Final = 12
 
 KEPT: Final = "30d"
 """For how long a claim is kept; after that the group alone tells."""
-
-PORT: Final = 9092
-"""The port of a broker where none is given."""
 
 
 @attrs.frozen
@@ -74,7 +72,7 @@ class Beside(KafkaOriginal):
     """
 
     def __init__(self, url: str, replication: float | None) -> None:
-        super().__init__(servers_of(url))
+        super().__init__(servers_of(parse_url(url)))
         servers = url.partition("?")[0].rpartition("/")[0]
         options = {} if replication is None else {"replication": int(replication)}
         claims = f"{servers}/{TOPIC}?partitions={PARTITIONS}&retention={KEPT}"
@@ -123,15 +121,3 @@ class Beside(KafkaOriginal):
         if (claims := self.claims.take()) is not None:
             claims.close()
         super().close()
-
-
-def servers_of(url: str) -> str:
-    """The brokers that the URL of a store names, as the driver takes them.
-
-    Example:
-        >>> servers_of("kafka://broker1:9092,broker2/topic?layout=topic")
-        'broker1:9092,broker2:9092'
-    """
-    return ",".join(
-        f"{f'[{host.name}]' if ':' in host.name else host.name}:{host.port or PORT}" for host in parse_url(url).hosts
-    )

@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from backscroll.backend import Deadline
 from backscroll.errors import DeadlineExceeded, StorageError, Unavailable
-from backscroll_kafka import COMMON, keep, refused
+from backscroll_kafka import COMMON, SCAN, is_missing, keep, refused
 
 AGAIN: Final = 0.05
 """After how many seconds a request is repeated to which the brokers had no answer."""
@@ -34,23 +34,10 @@ AT_ONCE: Final = 1_000
 """How many records are taken from the driver at once, at the most."""
 
 _READING: Final = {
-    "group.id": "backscroll",  # the driver wants one; nobody joins it
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
+    **SCAN,
     "auto.offset.reset": "earliest",  # where retention was faster, from there on
-    "enable.partition.eof": True,
-    "fetch.wait.max.ms": 10,
-    "fetch.queue.backoff.ms": 0,
-    "fetch.error.backoff.ms": 50,
     "queued.max.messages.kbytes": 16_384,
 }
-
-_MISSING: Final = {
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001  # the driver's own codes begin so
-    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001  # likewise
-}
-"""What says that there is no such topic."""
 
 _OF_GROUPS: Final = {
     KafkaError.GROUP_AUTHORIZATION_FAILED: "the user lacks the right READ on the groups: grant it",
@@ -237,7 +224,7 @@ class Cluster:
             return self._client().alter_consumer_group_offsets(wanted, request_timeout=seconds)[group]
 
         for each in self._insist(ask, deadline).topic_partitions:
-            if each.error is not None and not _is_missing(each.error):
+            if each.error is not None and not is_missing(each.error):
                 raise _told(each.error)
 
     # What several of them do.
@@ -255,7 +242,7 @@ class Cluster:
                 asked = ask(max(0.01, min(left(deadline), LONGEST_TRY)))
                 return [each.result() for each in asked] if isinstance(asked, list) else asked.result()
             except KafkaException as error:
-                if _is_missing(error.args[0]):
+                if is_missing(error):
                     raise _Missing from None
                 told = _told(error.args[0])
             if not isinstance(told, Unavailable) or deadline.remaining() < AGAIN:
@@ -280,10 +267,6 @@ class _Missing(Exception):
 def is_topic_name(text: str) -> bool:
     """Whether Kafka takes a text for the name of a topic."""
     return re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) is not None and text not in {".", ".."}
-
-
-def _is_missing(error: Any) -> bool:
-    return error.code() in _MISSING
 
 
 def _told(error: Any) -> BaseException:
@@ -323,7 +306,7 @@ def _take(consumer: Any, name: str, ends: dict[int, int], found: list[Record], d
         high = ends.get(partition)
         if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  # the driver's own
             told = refused(error, writes=False, limit=0)
-            if _is_missing(error) or isinstance(told, StorageError):
+            if is_missing(error) or isinstance(told, StorageError):
                 raise told
         elif high is not None and each.topic() == name:
             position = each.offset() + (error is None)

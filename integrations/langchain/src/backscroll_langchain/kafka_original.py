@@ -9,10 +9,7 @@ import attrs
 from backscroll.backend import Deadline
 from backscroll_langchain.kafka_cluster import Cluster, Record, Span, Topic
 from backscroll_langchain.kafka_order import ordered
-from backscroll_langchain.originals import OriginalRow
-
-BEGINS: Final = b'{"type": "'
-"""What a message begins with as the original writes it."""
+from backscroll_langchain.originals import BEGINS, OriginalRow, as_text
 
 OURS: Final = "backscroll_langchain"
 """What the names of our own topics begin with; none that begins so is taken for one of the original's."""
@@ -132,7 +129,7 @@ class KafkaOriginal:
         if topic is None or topic.id in self._known:
             return topic
         sample = self.cluster.read(topic.name, _ends(topic.spans, SAMPLE), deadline)
-        if not sample or 2 * sum(record.value.startswith(BEGINS) for record in sample) < len(sample):
+        if not sample or 2 * sum(record.value.startswith(BEGINS.encode()) for record in sample) < len(sample):
             return None
         self._known.add(topic.id)
         return topic
@@ -150,7 +147,7 @@ def place_of(text: str) -> tuple[int, int] | None:
 
 def _row(name: str, record: Record) -> OriginalRow:
     place = f"topic {name!r}, partition {record.partition}, offset {record.offset}"
-    return OriginalRow(place, record.value.decode(errors="surrogateescape"))
+    return OriginalRow(place, as_text(record.value))
 
 
 def _ends(spans: Mapping[int, Span], newest: int) -> dict[int, Span]:

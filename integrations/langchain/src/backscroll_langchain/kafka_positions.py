@@ -16,15 +16,12 @@ from confluent_kafka import murmur2
 
 from backscroll import Message, Record, Store
 from backscroll.backend import Deadline
-from backscroll_kafka import topic_of
+from backscroll_kafka import SHIFT, topic_of
 from backscroll_langchain.kafka_cluster import Cluster, Committed, Place, left
 from backscroll_langchain.kafka_original import Where
 
 GROUP: Final = "backscroll-langchain:"
 """What the names of the groups begin with; no topic's name does, so that none is a group of the original's."""
-
-SHIFT: Final = 16
-"""A seq is the offset of its record, and in so many lower bits the place in the turn."""
 
 LOOKED_AT: Final = 1_000
 """Among how many claims one is looked for that is too old to be asked for again."""

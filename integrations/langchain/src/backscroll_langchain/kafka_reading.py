@@ -11,10 +11,11 @@ from langchain_core.messages import BaseMessage
 from backscroll import Record, Store, Unreadable
 from backscroll.backend import Deadline
 from backscroll.errors import StorageError, Unavailable, UnreadableMessage, VersionConflict, WindowExceeded
+from backscroll_kafka import SHIFT
 from backscroll_langchain.kafka_beside import Beside, Move, Session
 from backscroll_langchain.kafka_cluster import left
 from backscroll_langchain.kafka_original import Unread, Where, place_of
-from backscroll_langchain.kafka_positions import SHIFT, Position, Positions
+from backscroll_langchain.kafka_positions import Position, Positions
 from backscroll_langchain.messages import to_langchain
 from backscroll_langchain.originals import OriginalRow, not_moved, place_moved, readable_of
 from backscroll_langchain.sharing import Shared

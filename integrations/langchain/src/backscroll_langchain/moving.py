@@ -17,11 +17,11 @@ from langchain_core.messages import BaseMessage
 from backscroll import Message, Record, Store, Unreadable
 from backscroll.arguments import checked_session_id
 from backscroll.backend import Limits
+from backscroll.cli.landing import land
 from backscroll.errors import (
     InvalidArgument,
     InvalidMessage,
     MessageTooLarge,
-    OutcomeUnknown,
     VersionConflict,
     WindowExceeded,
 )
@@ -45,9 +45,6 @@ ROUNDS: Final = 5
 
 CONFLICTS: Final = 1_000
 """How often in a row another writer may be faster."""
-
-TRIES: Final = 3
-"""How many calls, each with its own deadline and retries, an append with an unknown outcome gets."""
 
 Movable = tuple[OriginalRow, Message]
 
@@ -185,7 +182,10 @@ class _Session:
     def _append(self, chunk: Sequence[Movable], version: int) -> int:
         """Append a turn, without what cannot be stored; returns the version after it."""
         try:
-            version = self._landed([message for _, message in chunk], version)
+            turn = [message for _, message in chunk]
+            version = land(
+                self._store, self._id, turn, turn_id=new_turn_id(), expected_version=version, ttl=self._mover.ttl
+            ).version
         except (InvalidMessage, MessageTooLarge) as error:
             if len(chunk) == 1:
                 self._leave(chunk, str(error))
@@ -194,20 +194,6 @@ class _Session:
             return self._append(chunk[half:], self._append(chunk[:half], version))
         self._mover.added(len(chunk))
         return version
-
-    def _landed(self, messages: Sequence[Message], version: int) -> int:
-        turn_id = new_turn_id()
-        for tries in range(1, TRIES + 1):
-            try:
-                return self._store.append(
-                    self._id, messages, turn_id=turn_id, expected_version=version, ttl=self._mover.ttl
-                ).version
-            except WindowExceeded:
-                raise
-            except OutcomeUnknown:
-                if tries == TRIES:
-                    raise
-        raise AssertionError("the last try returns or raises")
 
     def _readable(self, rows: Sequence[OriginalRow]) -> Iterator[tuple[OriginalRow, BaseMessage]]:
         """The messages of rows, but for damaged ones, each of which is told once."""

@@ -11,6 +11,9 @@ from pydantic import ValidationError
 from backscroll import Message
 from backscroll.errors import UnreadableMessage
 
+BEGINS: Final = '{"type": "'
+"""How every message begins that the original wrote."""
+
 MOVED: Final = "langchain_original"
 """The key in `Message.extra` of a message that was moved over: where the original had it."""
 
@@ -65,6 +68,11 @@ class UnreadableOriginal(UnreadableMessage):
 
     def __str__(self) -> str:
         return f"{self.place}: what LangChain's class wrote is unreadable ({self.reason}): read() returns the others"
+
+
+def as_text(stored: Any) -> str:
+    """What a driver gives for the text of a message; bytes that are no UTF-8 are told when the message is read."""
+    return stored.decode("utf-8", "surrogateescape") if isinstance(stored, bytes) else str(stored)
 
 
 def messages_of(rows: Iterable[OriginalRow]) -> list[BaseMessage]:

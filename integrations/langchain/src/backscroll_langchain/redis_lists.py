@@ -4,15 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from backscroll_langchain.originals import OriginalRow
+from backscroll_langchain.originals import BEGINS, OriginalRow
 from backscroll_langchain.redis_access import Way
 from backscroll_langchain.redis_errors import OtherType, asked
 
 _OURS: Final = re.compile(r".+:\{[0-9]+\}:(messages|session|index|due|schema|rights)\b", re.DOTALL)
 """How the keys of a store begin: none of them is a list of the original, whatever the session is called."""
-
-_BEGINS: Final = '{"type": "'
-"""How every message begins that the original wrote."""
 
 _SPECIAL: Final = re.compile(r"([*?\[\]\\^-])")
 
@@ -93,7 +90,7 @@ class ListsOriginal:
         if self._prefix:
             return bool(self._of_list(self._client.llen, key))
         ends = (self._of_list(self._client.lindex, key, index) for index in (0, -1))
-        return any(end is not None and self._text(end).startswith(_BEGINS) for end in ends)
+        return any(end is not None and self._text(end).startswith(BEGINS) for end in ends)
 
     def _of_list(self, command: Callable[..., Any], key: str, *arguments: int) -> Any:
         """What a command for lists answers; None where the key holds something else."""

@@ -126,14 +126,13 @@ def _sql(scheme: str, rest: str, given: dict[str, str]) -> Source:
 
 
 def _kafka(_scheme: str, rest: str, _given: dict[str, str]) -> Source:
+    from backscroll_kafka import servers_of
     from backscroll_langchain.kafka_original import OURS, KafkaOriginal
 
     url = parse_url(f"kafka://{rest}")
     if not url.hosts or url.username or url.path.strip("/") or url.query:
         raise InvalidURL("SOURCE: expected langchain+kafka://broker1:9092,broker2:9092 and nothing else")
-    hosts = [(f"[{host.name}]" if ":" in host.name else host.name, host.port or 9092) for host in url.hosts]
-    servers = ",".join(f"{name}:{port}" for name, port in hosts)
-    return Source(KafkaOriginal(servers), ("kafka",), {"topic": OURS, "layout": "topic"})
+    return Source(KafkaOriginal(servers_of(url)), ("kafka",), {"topic": OURS, "layout": "topic"})
 
 
 @attrs.frozen

@@ -1,16 +1,14 @@
 """What the errors of SQLAlchemy and PyMySQL say, told as backscroll's own."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backscroll.errors import BackscrollError, DeadlineExceeded, StorageError, Unavailable
 
-
-class NoTable(StorageError):
-    """The table is not there."""
-
+R = TypeVar("R")
 
 _NO_TABLE: Final = 1146
 _OTHER_COLUMNS: Final = 1054
@@ -30,14 +28,30 @@ _REFUSED: Final = {
 }
 
 
-def told(database: str, error: Exception, table: str) -> BackscrollError:
-    """What to raise for an error, whose own text may name the server or repeat what was sent.
+def asked(database: str, table: str, call: Callable[[], R]) -> R | None:
+    """What a call of SQLAlchemy gives; None where the table is missing.
 
     Args:
-        database: What the text begins with.
-        error: Of SQLAlchemy.
+        database: What the texts of errors begin with.
         table: The original's.
+        call: The call.
+
+    Raises:
+        Unavailable: The server does not answer.
+        StorageError: It refuses.
     """
+    try:
+        return call()
+    except (SQLAlchemyError, OSError, RuntimeError) as error:
+        problem = _told(database, error, table)
+    # Raised behind the handler, because the error that it handles names the server and repeats what was sent.
+    if problem is None:
+        return None
+    raise problem
+
+
+def _told(database: str, error: Exception, table: str) -> BackscrollError | None:
+    """What to raise for an error, whose own text may name the server or repeat what was sent; None for no table."""
     if isinstance(error, PoolTimeout):
         return Unavailable(f"{database}: the pool has no connection free")
     if isinstance(error, RuntimeError) and "cryptography" in str(error):
@@ -45,7 +59,7 @@ def told(database: str, error: Exception, table: str) -> BackscrollError:
     inner = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     number = inner.args[0] if inner.args and isinstance(inner.args[0], int) else None
     if number == _NO_TABLE:
-        return NoTable(f"{database}: {number}: the table {table} is not there")
+        return None
     if number == _OTHER_COLUMNS:
         return StorageError(f"{database}: {number}: the table {table} is none that LangChain's class made")
     if number in _REFUSED:

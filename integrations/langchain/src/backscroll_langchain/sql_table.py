@@ -6,11 +6,11 @@ from typing import Any, Final, TypeVar
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from backscroll.errors import InvalidURL, StorageError
-from backscroll_langchain.originals import OriginalRow
-from backscroll_langchain.sql_errors import NoTable, told
+from backscroll_langchain.originals import OriginalRow, as_text
+from backscroll_langchain.sql_errors import asked
 
 R = TypeVar("R")
 Column = sqlalchemy.ColumnClause[Any]
@@ -83,7 +83,7 @@ class SQLOriginal:
             wanted = wanted.limit(newest)
         found = self._run(lambda connection: connection.execute(wanted).all()) or ()
         exact = [(number, text) for number, one, text in found if one == session_id][:newest]
-        return [OriginalRow(f"table {self._name!r}, id {number}", _text(text)) for number, text in exact[::-1]]
+        return [OriginalRow(f"table {self._name!r}, id {number}", as_text(text)) for number, text in exact[::-1]]
 
     def clear(self, session_id: str) -> None:
         """Drop the rows of a session."""
@@ -119,18 +119,11 @@ class SQLOriginal:
 
     def _run(self, call: Callable[[Connection], R]) -> R | None:
         """What a call in a transaction gives; None where the table is missing."""
-        try:
+
+        def run() -> R | None:
             with self._engine.begin() as connection:
                 if not sqlalchemy.inspect(connection).has_table(self._name):
                     return None
                 return call(connection)
-        except (SQLAlchemyError, OSError, RuntimeError) as error:
-            problem = told("sql", error, self._name)
-        # Raised behind the handler, because the error that it handles names the server and repeats what was sent.
-        if isinstance(problem, NoTable):
-            return None
-        raise problem
 
-
-def _text(message: Any) -> str:
-    return message.decode("utf-8", "surrogateescape") if isinstance(message, bytes) else str(message)
+        return asked("sql", self._name, run)

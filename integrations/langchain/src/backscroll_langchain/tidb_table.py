@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
-from backscroll_langchain.originals import OriginalRow
-from backscroll_langchain.sql_errors import NoTable, told
+from backscroll_langchain.originals import OriginalRow, as_text
+from backscroll_langchain.sql_errors import asked
 from backscroll_langchain.tidb_access import Table, Way
 
 R = TypeVar("R")
@@ -57,7 +56,7 @@ class TableOriginal:
             f"SELECT id, message FROM {self._in_text} WHERE {condition} ORDER BY create_time DESC, id DESC{limit}",
             *arguments,
         )
-        return [OriginalRow(f"table {self._table}, id {number}", _text(message)) for number, message in found[::-1]]
+        return [OriginalRow(f"table {self._table}, id {number}", as_text(message)) for number, message in found[::-1]]
 
     def clear(self, session_id: str) -> None:
         """Drop the rows of a session."""
@@ -104,21 +103,14 @@ class TableOriginal:
 
     def _run(self, call: Callable[[Connection], R]) -> R | None:
         """What a call on a connection gives; None where the table is missing."""
-        try:
+
+        def run() -> R:
             with self._way.engine.connect() as connection:
                 return call(connection)
-        except (SQLAlchemyError, OSError, RuntimeError) as error:
-            problem = told("tidb", error, str(self._table))
-        # Raised behind the handler, because the error that it handles names the server and repeats what was sent.
-        if isinstance(problem, NoTable):
-            return None
-        raise problem
+
+        return asked("tidb", str(self._table), run)
 
 
 def _its(session_id: str) -> tuple[str | bytes, ...]:
     """The values for `_IS_ITS`."""
     return session_id, f"{session_id}x", session_id.encode()
-
-
-def _text(message: Any) -> str:
-    return message.decode("utf-8", "surrogateescape") if isinstance(message, bytes) else str(message)

@@ -2,16 +2,24 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
+from backscroll_kafka.fold import SHIFT
 from backscroll_kafka.layout import topic_of
 
 if TYPE_CHECKING:
-    from backscroll_kafka.access import COMMON
+    from backscroll_kafka.access import COMMON, SCAN, servers_of
     from backscroll_kafka.connections import keep
-    from backscroll_kafka.refusals import refused
+    from backscroll_kafka.refusals import is_missing, refused
 
-__all__ = ["COMMON", "keep", "refused", "topic_of"]
+__all__ = ["COMMON", "SCAN", "SHIFT", "is_missing", "keep", "refused", "servers_of", "topic_of"]
 
-_LAZY: Final = {"COMMON": "access", "keep": "connections", "refused": "refusals"}
+_LAZY: Final = {
+    "COMMON": "access",
+    "SCAN": "access",
+    "is_missing": "refusals",
+    "keep": "connections",
+    "refused": "refusals",
+    "servers_of": "access",
+}
 """The modules of what may need the driver, which is imported when it is asked for."""
 
 

@@ -92,15 +92,25 @@ def topic_name(url: URL, options: KafkaOptions) -> str:
         ) from None
 
 
+def servers_of(url: URL) -> str:
+    """The brokers that a URL names, as the driver takes them; empty where it names none.
+
+    Example:
+        >>> from backscroll.url import parse_url
+        >>> servers_of(parse_url("kafka://broker1:9092,broker2/topic?layout=topic"))
+        'broker1:9092,broker2:9092'
+    """
+    names = [(f"[{host.name}]" if ":" in host.name else host.name, host.port or PORT) for host in url.hosts]
+    return ",".join(f"{name}:{port}" for name, port in names)
+
+
 def settings_of(url: URL, options: KafkaOptions) -> dict[str, Any]:
     """How the brokers are reached.
 
     Raises:
         InvalidOption: Options do not go together.
     """
-    hosts = [f"[{host.name}]:{host.port or PORT}" if ":" in host.name else f"{host.name}:{host.port or PORT}"
-             for host in url.hosts]  # fmt: skip
-    settings: dict[str, Any] = {"bootstrap.servers": ",".join(hosts) or f"localhost:{PORT}"}
+    settings: dict[str, Any] = {"bootstrap.servers": servers_of(url) or f"localhost:{PORT}"}
     for name in _PASSED_ON:
         if (value := getattr(options, name)) is not None:
             settings[name.replace("_", ".")] = value

@@ -33,7 +33,7 @@ from backscroll.errors import (
 from backscroll.futures import both, done
 from backscroll.hookspecs import BackendInfo
 from backscroll_kafka.access import settings_of, topic_name
-from backscroll_kafka.connections import Connections, Written
+from backscroll_kafka.connections import Connections
 from backscroll_kafka.fold import DELETE, DISCARD, REMOVE, SHIFT, Entry, How, Undecidable, removed_by
 from backscroll_kafka.layout import SEQS_TOGETHER, bound_value, remove_value, turn_value
 from backscroll_kafka.logs import Logs
@@ -41,6 +41,7 @@ from backscroll_kafka.options import KafkaOptions
 from backscroll_kafka.sessions import Sight
 from backscroll_kafka.topics import Spot, Topics
 from backscroll_kafka.views import Views
+from backscroll_kafka.writes import Written
 
 MIB: Final = 1 << 20
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
@@ -22,6 +23,7 @@ from backscroll_kafka.access import COMMON, producing
 from backscroll_kafka.options import KafkaOptions
 from backscroll_kafka.refusals import OTHER_LEADER, error_of, is_missing, refused
 from backscroll_kafka.waiting import Timers, Waiter
+from backscroll_kafka.writes import Writes, Written
 
 TICK: Final = 0.02
 """How often, in seconds, it is looked whether a deadline has passed."""
@@ -52,14 +54,6 @@ class Topic(NamedTuple):
     """how many hold the partition that the fewest hold"""
 
 
-class Written(NamedTuple):
-    """Where a record was written."""
-
-    offset: int
-    is_sure: bool
-    """False where there may be an earlier copy: when one record times out, the driver sends others anew"""
-
-
 class Connections:
     """The way to the cluster.
 
@@ -85,12 +79,10 @@ class Connections:
         self._trouble: KafkaError | None = None
         self._is_let_in = False
         self._learning: Future[None] | None = None
-        self._failed = 0
-        """How many records the driver gave up."""
         self._asking = 0
         """How many requests wait for answers: freed in the thread of an answer, the client would end the process."""
         self.timers = Timers()
-        self._in_flight: dict[Waiter, Deadline] = {}
+        self._writes = Writes(lambda error: self._told(error, writes=True))
 
     # Opening.
 
@@ -131,10 +123,10 @@ class Connections:
             try:
                 time.sleep(TICK) if self._producer is not producer else producer.poll(TICK)
             except KafkaException as error:  # it gave up for good, and reports nothing any more
-                self._fail_all(self._told(error, writes=True))
+                self._writes.fail_all(self._told(error, writes=True))
                 self._begin_anew(producer)
             self.timers.run_due()
-            self._give_up_late()
+            self._writes.give_up_late()
         self._end(producer)
 
     def _note(self, error: KafkaError) -> None:
@@ -313,16 +305,7 @@ class Connections:
 
     def produce(self, place: Place, key: bytes, value: bytes, deadline: Deadline) -> "Future[Written]":
         """Write a record; the future says where, or ends by the deadline as unknown."""
-        waiter, failed = Waiter(), self._failed
-
-        def reported(error: KafkaError | None, message: Any) -> None:
-            self._in_flight.pop(waiter, None)
-            if error is not None:
-                self._failed += 1
-                waiter.fail(self._told(error, writes=True))
-            else:
-                waiter.give(Written(message.offset(), failed == self._failed))
-
+        waiter = Waiter()
         if not deadline.remaining():
             waiter.fail(DeadlineExceeded(f"kafka: not begun within {deadline.seconds:g} s: raise timeout"))
             return waiter.future
@@ -330,21 +313,13 @@ class Connections:
         if producer is None or self._closed:
             waiter.fail(Closed() if self._closed else Unavailable("kafka: the client that writes is made anew"))
             return waiter.future
-        self._in_flight[waiter] = deadline
         try:
-            producer.produce(place[0], value, key, partition=place[1], on_delivery=reported)
+            self._writes.send(waiter, deadline, partial(producer.produce, place[0], value, key, partition=place[1]))
         except (KafkaException, BufferError) as error:
-            self._in_flight.pop(waiter, None)
             waiter.fail(self._not_taken(error, producer))
         if self._closed:
             waiter.fail(_closed())  # while it was handed over
         return waiter.future
-
-    def _give_up_late(self) -> None:
-        for waiter, deadline in list(self._in_flight.items()):
-            if not deadline.remaining():
-                self._in_flight.pop(waiter, None)
-                waiter.fail(self._told(OutcomeUnknown(f"kafka: no answer within {deadline.seconds:g} s"), writes=True))
 
     def _not_taken(self, error: BaseException, producer: Any) -> BaseException:
         """What it means that the driver does not take a record."""
@@ -368,11 +343,7 @@ class Connections:
         """Let the clients end; what is under way is unknown."""
         with self._lock:
             self._closed = True
-        self._fail_all(_closed())
-
-    def _fail_all(self, error: BaseException) -> None:
-        for waiter in list(self._in_flight):
-            waiter.fail(error)
+        self._writes.fail_all(_closed())
 
     def _end(self, producer: Any) -> None:
         end = time.monotonic() + 2 * LONGEST_TRY
