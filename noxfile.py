@@ -30,7 +30,7 @@ nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "servers", "tests", "faulty", "wheel", "lowest", "docs", "unrun"]
+nox.options.sessions = ["lint", "servers", "tests", "faulty", "wheel", "lowest", "docs", "examples", "unrun"]
 
 
 def pythons() -> list[str]:
@@ -204,6 +204,13 @@ def docs(session: nox.Session) -> None:
     done = subprocess.run(["bash", "-c", first], cwd=clone, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         session.error(f"the first command of README.md's Set up ended with {done.returncode} in a fresh clone")
+
+
+@nox.session(python=NEWEST)
+def examples(session: nox.Session) -> None:
+    """Run the examples."""
+    session.install(*group("examples"), *editable(MEMBERS))
+    session.run("python", "-m", "pytest", *ON_ALL_PROCESSORS, "examples/tests", *session.posargs)
 
 
 @nox.session(python=NEWEST)
