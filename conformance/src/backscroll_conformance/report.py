@@ -14,7 +14,7 @@ import attrs
 
 from backscroll_conformance.clauses import Clause, Level, Tier
 from backscroll_conformance.environment import SUITE, Environment
-from backscroll_conformance.outcomes import Conclusion, Gap, Outcome, Verdict, conclude
+from backscroll_conformance.outcomes import ADDED, Conclusion, Gap, Outcome, Verdict, conclude
 
 SCHEMA: Final = 1
 """Of `report.json`; raised when a reader of the older one would misunderstand the newer one."""
@@ -313,9 +313,10 @@ def _made_object(kind: Any, value: dict[str, Any], place: str) -> Any:
     fields = {}
     for field in attrs.fields(kind):
         path = f"{place}.{field.name}".lstrip(".")
-        if field.name not in value:
+        if field.name in value:
+            fields[field.name] = _made(hints[field.name], value[field.name], path)
+        elif not field.metadata.get(ADDED):
             raise _Misfit(f"{path} is missing")
-        fields[field.name] = _made(hints[field.name], value[field.name], path)
     try:
         return kind(**fields)
     except ValueError as error:
