@@ -68,7 +68,7 @@ def test_one_clause_is_inconclusive_and_repeatable(tmp_path: Path) -> None:
 
     again = run("--from", str(tmp_path / "out" / "report.json"), "--report", str(tmp_path / "again"))
     assert again.returncode == 2
-    for name in ("report.json", "certificate.md", "junit.xml"):
+    for name in ("report.json", "report.html", "certificate.md", "junit.xml"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
