@@ -30,7 +30,7 @@ nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "servers", "tests", "faulty", "wheel", "lowest", "docs", "examples", "unrun"]
+nox.options.sessions = ["lint", "servers", "browser", "tests", "faulty", "wheel", "lowest", "docs", "examples", "unrun"]
 
 
 def pythons() -> list[str]:
@@ -111,8 +111,23 @@ def servers(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def browser(session: nox.Session) -> None:
+    """Make sure that Chromium is there for the tests of a page; where it cannot be, they are left out."""
+    if not shutil.which("chromium") and shutil.which("apt-get") and not os.geteuid():
+        codes = None if SERVERS_REQUIRED else range(256)
+        apt = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--yes")
+        session.run(*apt, "update", external=True, success_codes=codes)
+        # It comes without a font, and without one nothing on a page has a width.
+        packages = ("chromium", "fonts-dejavu-core")
+        session.run(*apt, "install", "--no-install-recommends", *packages, external=True, success_codes=codes)
+    if not shutil.which("chromium"):
+        tell = session.error if SERVERS_REQUIRED else session.warn
+        tell("there is no chromium, and it takes root on Debian to install it: install one yourself")
+
+
+@nox.session(venv_backend="none")
 def unrun(session: nox.Session) -> None:
-    """List the runs on real servers that did not happen."""
+    """List the runs on real servers, and in a browser, that did not happen."""
     lines = UNRUN.read_text(encoding="utf-8").splitlines() if UNRUN.exists() else []
     for line in sorted(set(lines)):
         session.warn(f"did not run: {line}")
