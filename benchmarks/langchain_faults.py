@@ -1,6 +1,6 @@
-"""What goes wrong with LangChain's classes for chat history, counted, and the same done with the classes in their place.
+"""What goes wrong with LangChain's classes for chat history, counted, and the same with the classes in their place.
 
-Nothing here is measured in time. Each count is of messages or turns that are not as they should be, so ours has to be 0.
+Each count is of messages or turns that are not as they should be, so ours has to be 0.
 """
 
 import logging
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -98,7 +99,7 @@ def torn(both: Both, port: int) -> Iterator[Row]:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(write, range(2)))
         found = _texts(peer.read(peer.make(session_id, port)))
-        pairs = set(zip(found, found[1:], strict=False))
+        pairs = set(pairwise(found))
         wanted = [tuple(_texts(_turn(f"{writer}/{number}"))) for writer in range(2) for number in range(TURNS)]
         count = sum(pair not in pairs for pair in wanted)
         yield peer.row(f"turns of {2 * TURNS} by two clients whose answer does not follow its question", count)
@@ -132,12 +133,8 @@ def _redis_url(port: int) -> str:
     return f"redis://localhost:{port}/0"
 
 
-def _on_original_memorystore(session_id: str, port: int) -> OriginalMemorystore:
-    return OriginalMemorystore(redis.Redis(port=port), session_id)
-
-
-def _on_our_memorystore(session_id: str, port: int) -> MemorystoreChatMessageHistory:
-    return MemorystoreChatMessageHistory(redis.Redis(port=port), session_id)
+def _memorystore(kind: Callable[..., Any], session_id: str, port: int) -> Any:
+    return kind(redis.Redis(port=port), session_id)
 
 
 REDIS = _both(
@@ -145,8 +142,8 @@ REDIS = _both(
     lambda session_id, port: RedisChatMessageHistory(session_id, _redis_url(port)),
 )
 MEMORYSTORE = Both(
-    Peer("langchain-google-memorystore-redis", _on_original_memorystore),
-    Peer("ours", _on_our_memorystore, most=0.0),
+    Peer("langchain-google-memorystore-redis", partial(_memorystore, OriginalMemorystore)),
+    Peer("ours", partial(_memorystore, MemorystoreChatMessageHistory), most=0.0),
 )
 
 
@@ -257,8 +254,8 @@ def merged(port: int) -> Iterator[Row]:
         names = ("alice", "Alice", "alice ", "älice")
         for name in names:
             peer.make(name, port).add_messages([HumanMessage(name)])
-        strangers = sum(text != name for name in names for text in _texts(peer.read(peer.make(name, port))))
-        yield peer.row("messages of 4 users that are read in the sessions of the others", strangers)
+        foreign = sum(text != name for name in names for text in _texts(peer.read(peer.make(name, port))))
+        yield peer.row("messages of 4 users that are read in the sessions of the others", foreign)
 
 
 def faults_on_mariadb(server: Server, _: int) -> Iterator[Row]:
@@ -308,7 +305,9 @@ def reordered(both: Both, port: int) -> Iterator[Row]:
             with _clock_behind(1):
                 answers.add_messages([answer])
         found = _texts(peer.read(peer.make(session_id, port)))
-        early = sum(found.index(f"answer {number}") < found.index(f"question {number}") for number in range(LOST_ANSWERS))
+        early = sum(
+            found.index(f"answer {number}") < found.index(f"question {number}") for number in range(LOST_ANSWERS)
+        )
         yield peer.row(f"answers of {LOST_ANSWERS} that come before their question", early)
 
 

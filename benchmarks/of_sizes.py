@@ -110,13 +110,17 @@ def on_redis(server: "Server", _: int) -> Iterator[Row]:
         while admin.info("persistence")["aof_rewrite_in_progress"]:
             pass
         size = float(admin.info("persistence")["aof_current_size"])
-        yield Row("Redis, the log once it is rewritten, in all", size / (2 * (TURNS + 1) * SESSIONS + 2), "bytes a message")
+        yield Row(
+            "Redis, the log once it is rewritten, in all", size / (2 * (TURNS + 1) * SESSIONS + 2), "bytes a message"
+        )
 
 
 def on_mariadb(server: "Server", _: int) -> Iterator[Row]:
     """Its tablespaces."""
     with backscroll.open(server.url) as store:
-        yield from _rows("MariaDB, the tables", store, lambda: float(_inside(server, "cat /var/lib/mysql/test/*.ibd | wc -c")))
+        yield from _rows(
+            "MariaDB, the tables", store, lambda: float(_inside(server, "cat /var/lib/mysql/test/*.ibd | wc -c"))
+        )
 
 
 def on_cassandra(server: "Server", _: int) -> Iterator[Row]:
@@ -124,7 +128,9 @@ def on_cassandra(server: "Server", _: int) -> Iterator[Row]:
 
     def room() -> float:
         _inside(server, "nodetool flush backscroll && nodetool compact backscroll")
-        return float(_inside(server, "find / -path '*/backscroll/backscroll_*' -name '*.db' 2>/dev/null | xargs cat | wc -c"))
+        return float(
+            _inside(server, "find / -path '*/backscroll/backscroll_*' -name '*.db' 2>/dev/null | xargs cat | wc -c")
+        )
 
     with backscroll.open(server.url) as store:
         yield from _rows("Cassandra, one replica", store, room)

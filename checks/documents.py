@@ -9,8 +9,8 @@ Every fenced block of a Markdown file names its language, and that decides what 
 - ``sh`` and ``text`` are only read: an installation, a release, a grammar, a picture.
 - ``{toctree}`` and the like are Sphinx's.
 
-A ``python`` block below ``<!-- file: chat.py -->`` is a file of this name for the blocks behind it, and does not run. The
-servers of a page stand in `page_servers`.
+A ``python`` block below ``<!-- file: chat.py -->`` is a file of this name for the blocks behind it, and does not run.
+The servers of a page stand in `page_servers`.
 
 In the docstrings of Python files, ``>>>`` examples and ``.. code-block:: python`` run. The blocks of one
 document share one temporary folder, in which the examples/ of the repository lie too, and one namespace.

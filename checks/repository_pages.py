@@ -1,7 +1,7 @@
 """A Sphinx extension: what pages link to in the repository outside docs/ gets a page of its own in the site.
 
-So a link such as ``../core/src/backscroll/backend.py`` leads somewhere both on a forge and in the site, without a network
-and without the address of a forge. A file is shown as it is, a folder as the list of its files.
+So a link such as ``../core/src/backscroll/backend.py`` leads somewhere both on a forge and in the site, without
+a network and without the address of a forge. A file is shown as it is, a folder as the list of its files.
 """
 
 from collections.abc import Iterator
