@@ -133,14 +133,10 @@ def enter(namespace: dict[str, Any]) -> None:
 
 def leave(namespace: dict[str, Any]) -> None:
     """Take the folder away again."""
+    end_servers(namespace)
     folder = Path.cwd()
     os.chdir(namespace["_left"])
     shutil.rmtree(folder)
-
-
-def pytest_unconfigure() -> None:
-    """End the servers with pytest."""
-    end_servers()
 
 
 pytest_collect_file = (

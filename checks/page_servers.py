@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from sybil import Document, Example, Region
 from sybil.region import Lexeme
@@ -21,8 +21,8 @@ Evaluator = Callable[[Example], str | None]
 
 _SAID: Final = re.compile(r"^<!-- (?P<place>localhost:\d+) is a (?P<backend>\w+) -->$", re.MULTILINE)
 
-_stack: Final = ExitStack()
-_running: Final[dict[str, Server]] = {}
+_KEPT: Final = "_servers"
+"""Where a document's namespace has its servers, and what ends them."""
 
 
 def on_servers(parser: Callable[[Document], Iterable[Region]]) -> Callable[[Document], Iterable[Region]]:
@@ -40,7 +40,7 @@ def on_servers(parser: Callable[[Document], Iterable[Region]]) -> Callable[[Docu
 
 def _evaluated(evaluator: Evaluator, places: list[tuple[str, str]], example: Example) -> str | None:
     for place, backend in places:
-        port = _server(backend).published[0]
+        port = _server(example.namespace, backend).published[0]
         text = example.parsed
         if isinstance(text, Lexeme):
             moved = re.sub(rf"{place}(?!\d)", f"localhost:{port}", text)
@@ -48,14 +48,16 @@ def _evaluated(evaluator: Evaluator, places: list[tuple[str, str]], example: Exa
     return evaluator(example)
 
 
-def _server(backend: str) -> Server:
-    """The server of a backend, started once for all pages."""
-    if backend not in _running:
-        _running[backend] = _stack.enter_context(running(spec_of(backend)))
-    return _running[backend]
+def _server(namespace: dict[str, Any], backend: str) -> Server:
+    """The server of a backend, started once for a document."""
+    running_here, stack = namespace.setdefault(_KEPT, ({}, ExitStack()))
+    if backend not in running_here:
+        running_here[backend] = stack.enter_context(running(spec_of(backend)))
+    server: Server = running_here[backend]
+    return server
 
 
-def end_servers() -> None:
-    """End all that were started."""
-    _running.clear()
-    _stack.close()
+def end_servers(namespace: dict[str, Any]) -> None:
+    """End those of a document."""
+    _, stack = namespace.pop(_KEPT, ({}, ExitStack()))
+    stack.close()
