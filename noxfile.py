@@ -30,7 +30,19 @@ nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "servers", "browser", "tests", "faulty", "wheel", "lowest", "docs", "examples", "unrun"]
+nox.options.sessions = [
+    "lint",
+    "servers",
+    "browser",
+    "tests",
+    "faulty",
+    "wheel",
+    "lowest",
+    "docs",
+    "site",
+    "examples",
+    "unrun",
+]
 
 
 def pythons() -> list[str]:
@@ -222,6 +234,18 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def site(session: nox.Session) -> None:
+    """Build the documentation as a site, offline and without a warning, and see that nothing is missing in it."""
+    session.install(*group("site"), *editable(MEMBERS), "-e", f"./{FAULTY}")
+    folder = Path(session.create_tmp(), "site").resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "sphinx", "-q", "-b", "html", "-n", "-W", "--keep-going", "-E", "docs", str(folder))
+    session.log(f"the site: {folder / 'index.html'}")
+    options = ["-p", "no:cacheprovider", *session.posargs]
+    session.run("python", "-m", "pytest", *options, "checks/tests", env={"BACKSCROLL_SITE": str(folder)})
+
+
+@nox.session(python=NEWEST)
 def examples(session: nox.Session) -> None:
     """Run the examples."""
     session.install(*group("examples"), *editable(MEMBERS))
@@ -244,8 +268,12 @@ def bench(session: nox.Session) -> None:
     """Measure against hand-written code and peers; `nox -s bench -- redis` for another backend than SQLite."""
     named = [member for member in MEMBERS if Path(member.folder).name in session.posargs]
     wanted = [one for member in named for one in nox.project.dependency_groups(member.settings, "bench")]
+    if "langgraph" in session.posargs:
+        wanted += group("bench-langgraph")
     requirements = [*parsed(wanted), *(one for member in named for one in all_requirements(member))]
     session.install(*wanted, *editable((CORE, *named, *needed(requirements, MEMBERS))))
+    for member in named:
+        install_alone(session, member)
     session.run("python", "benchmarks/run.py", "--out", "benchmarks/results", *session.posargs)
 
 

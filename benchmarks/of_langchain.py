@@ -22,10 +22,19 @@ from langchain_community.chat_message_histories import KafkaChatMessageHistory a
 from langchain_community.chat_message_histories import RedisChatMessageHistory as OriginalRedis
 from langchain_community.chat_message_histories import TiDBChatMessageHistory as OriginalTiDB
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, message_to_dict, messages_from_dict
+from langchain_faults import (
+    faults_on_cassandra,
+    faults_on_kafka,
+    faults_on_mariadb,
+    faults_on_memorystore,
+    faults_on_redis,
+    faults_on_tidb,
+)
 from rows import TURN, Row, interleaved, microseconds, on_server
 
 from backscroll import Record
 from backscroll.envelope import decode, encode_turn
+from backscroll.hookspecs import ServerSpec
 from backscroll_cassandra.plugin import backscroll_servers as cassandra_servers
 from backscroll_conformance.containers import Server
 from backscroll_kafka.plugin import backscroll_servers as kafka_servers
@@ -47,6 +56,15 @@ REDIS = attrs.evolve(
     REDIS, url="redis://localhost:{port}/0", command=("redis-server", "--port", "{port}", "--save", "")
 )
 (TIDB,) = tidb_servers()
+MARIADB = ServerSpec(
+    backend="tidb",
+    url="mariadb://root@localhost:{port}/test",
+    image="mariadb:10.11",
+    command=("--port={port}",),
+    environment={"MARIADB_ALLOW_EMPTY_ROOT_PASSWORD": "1", "MARIADB_DATABASE": "test"},
+    container_port="{port}",
+    ready="port: {port}  ",
+)
 (CASSANDRA,) = cassandra_servers()
 (KAFKA,) = kafka_servers()
 
@@ -300,6 +318,12 @@ def round_trips(_: Path, rounds: int) -> Iterator[Row]:
 
 
 MEASURES: dict[str, Callable[[Path, int], Iterator[Row]]] = {
+    "faults_on_cassandra": on_server(CASSANDRA, faults_on_cassandra),
+    "faults_on_kafka": on_server(KAFKA, faults_on_kafka),
+    "faults_on_mariadb": on_server(MARIADB, faults_on_mariadb),
+    "faults_on_memorystore": on_server(REDIS, faults_on_memorystore),
+    "faults_on_redis": on_server(REDIS, faults_on_redis),
+    "faults_on_tidb": on_server(TIDB, faults_on_tidb),
     "on_cassandra": on_server(CASSANDRA, on_cassandra),
     "on_kafka": on_server(KAFKA, on_kafka),
     "on_redis": on_server(REDIS, on_redis),

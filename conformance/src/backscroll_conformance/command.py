@@ -65,7 +65,9 @@ class _Suite(click.Group):
     "--gap", "gaps", nargs=3, multiple=True, metavar="ID REASON LINK", help="A clause that is known to fail, and why."
 )
 @click.option("--seed", type=int, help="Repeat the random choices of an earlier run.")
-@click.option("--effort", default="normal", show_default=True, type=click.Choice(list(EFFORTS)))
+@click.option(
+    "--effort", default="normal", show_default=True, type=click.Choice(list(EFFORTS)), help="How far random choices go."
+)
 @click.option(
     "--report", "folder", type=click.Path(path_type=Path), help="Write report.json, report.html and others here."
 )
