@@ -66,7 +66,7 @@ class SQLiteBackend(Backend):
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise PluginError(f"sqlite: this Python has SQLite {sqlite3.sqlite_version}; 3.37 or later is needed")
         lasting = options.durability == "server"
-        path = _path(url)
+        path = path_of(url)
         if path == MEMORY or not lasting:
             self.limits = attrs.evolve(self.limits, durability=Durability.PROCESS)
         self._file = File(path, "FULL" if lasting else "NORMAL", self.limits.max_message_bytes)
@@ -204,7 +204,12 @@ class SQLiteBackend(Backend):
         self.release_threads()
 
 
-def _path(url: URL) -> str:
+def path_of(url: URL) -> str:
+    """The absolute path of the file that a URL names, or `connections.MEMORY`.
+
+    Raises:
+        InvalidURL: It names none.
+    """
     if url.hosts or url.username is not None:
         raise InvalidURL("sqlite: a file has no host: write sqlite:///chat.db, or sqlite:////absolute/chat.db")
     path = url.path.removeprefix("/")
