@@ -64,6 +64,7 @@ def main(reports: Path, wheels: list[Path], effort: str) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="backscroll-template-") as scratch:
         folder = Path(scratch).resolve()
+        wheels = [wheel.resolve() for wheel in wheels]
         environment = _environment(folder, wheels)
         server = generate(folder / "server", SERVER)
         run("nox", "-s", "lint", cwd=server, env=environment)
