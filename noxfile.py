@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import zipfile
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +23,7 @@ from packaging.version import Version
 sys.path.insert(0, str(Path(__file__).parent))
 
 from checks import imports
+from checks.distributions import build, check_contents, check_missing_extra
 from checks.members import ROOT, Member, discover, needed, usable_extras
 
 nox.needs_version = ">=2025.10.14"
@@ -32,6 +32,7 @@ nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = True
 nox.options.sessions = [
     "lint",
+    "workflows",
     "servers",
     "browser",
     "tests",
@@ -41,6 +42,7 @@ nox.options.sessions = [
     "docs",
     "site",
     "examples",
+    "template",
     "unrun",
 ]
 
@@ -78,6 +80,12 @@ UNRUN = ROOT / ".nox" / "unrun.txt"
 """What the conformance suite leaves behind of the servers that it could not start."""
 os.environ["BACKSCROLL_UNRUN"] = str(UNRUN)
 
+REPORTS = ROOT / "reports"
+"""Where `tests` and `template` leave the conformance reports of their last run."""
+
+ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7"
+"""The linter of workflows: one minor release, as of ruff."""
+
 each_member = nox.parametrize("member", MEMBERS, ids=[member.folder for member in MEMBERS])
 each_member_on_its_pythons = nox.parametrize(
     "python,member",
@@ -112,6 +120,15 @@ def lint(session: nox.Session) -> None:
             path = Path(session.create_tmp(), f"{name}.toml")
             path.write_text(imports.configuration(MEMBERS, contracts, typing=typing), encoding="utf-8")
             session.run("lint-imports", "--no-cache", "--config", str(path))
+
+
+@nox.session
+def workflows(session: nox.Session) -> None:
+    """The workflows of this project and of the template's plugins: actionlint, and that they run what nox runs."""
+    session.install(*group("workflows"))
+    # Go itself comes as a wheel, and actionlint from Go's registry: its own wheel fetches a binary from elsewhere.
+    session.run("go", "install", ACTIONLINT, env={"GOBIN": session.bin, "GOTOOLCHAIN": "local"})
+    session.run("python", "-m", "checks.workflows")
 
 
 @nox.session(venv_backend="none")
@@ -152,9 +169,10 @@ def unrun(session: nox.Session) -> None:
 def tests(session: nox.Session, member: Member) -> None:
     """A member's tests: core's on every Python, the others' on the newest."""
     wanted = test_group(session, member)
-    session.install(*wanted, *editable(with_needed(member, [*all_requirements(member), *parsed(wanted)])))
+    members = with_needed(member, [*all_requirements(member), *parsed(wanted)])
+    session.install(*wanted, *editable(members))
     install_alone(session, member)
-    run_tests(session, member)
+    run_tests(session, member, *keeping_reports(member, members))
 
 
 @nox.session(python=NEWEST)
@@ -231,6 +249,20 @@ def docs(session: nox.Session) -> None:
     done = subprocess.run(["bash", "-c", first], cwd=clone, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         session.error(f"the first command of README.md's Set up ended with {done.returncode} in a fresh clone")
+
+
+@nox.session(venv_backend="uv", python=NEWEST)
+def template(session: nox.Session) -> None:
+    """Let a plugin that is made of the template pass the suite, from wheels; `-- --effort normal` for longer."""
+    folder = Path(session.create_tmp(), "dist").resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    members = [member for member in MEMBERS if member.kind in {"core", "conformance"}]
+    wheels = [str(build(session, member, folder / member.name)) for member in members]
+    session.install(*group("template"))
+    # Not within this checkout, where a session's temporary files would be.
+    outside = {"TMPDIR": os.environ.get("TMPDIR")}
+    arguments = (*session.posargs, str(REPORTS / "template"), *wheels)
+    session.run("python", "-m", "checks.template", *arguments, env=outside)
 
 
 @nox.session(python=NEWEST)
@@ -332,32 +364,13 @@ def run_tests(session: nox.Session, member: Member, *options: str) -> None:
     session.run("python", "-m", "pytest", *ON_ALL_PROCESSORS, "-o", helpers, *options, folder, *session.posargs)
 
 
-def build(session: nox.Session, member: Member, folder: Path) -> Path:
-    """Build the source distribution, and the wheel from it."""
-    session.run("uv", "build", "--quiet", "--out-dir", str(folder), member.folder)
-    (built,) = folder.glob("*.whl")
-    return built
-
-
-def check_contents(session: nox.Session, member: Member, path: Path) -> None:
-    """The wheel says that it is typed, and holds the licence."""
-    with zipfile.ZipFile(path) as files:
-        names = files.namelist()
-        licences = [files.read(name) for name in names if name.endswith(".dist-info/licenses/LICENSE")]
-    missing = [f"{package}/py.typed" for package in member.packages if f"{package}/py.typed" not in names]
-    if licences != [(ROOT / "LICENSE").read_bytes()]:
-        missing.append(f"the licence: {member.folder}/LICENSE has to be a copy of LICENSE")
-    if missing:
-        session.error(f"{path.name} lacks {', '.join(missing)}")
-
-
-def check_missing_extra(session: nox.Session) -> None:
-    """Without the extra, the command line says in one line what to install."""
-    python = Path(session.bin, "python")
-    done = subprocess.run([python, "-I", "-m", "backscroll"], capture_output=True, text=True, check=False)
-    if not done.returncode or done.stdout or done.stderr.count("\n") != 1 or "backscroll[cli]" not in done.stderr:
-        session.error(f"`python -m backscroll` without its extra: {done.returncode}\n{done.stdout}{done.stderr}")
-    session.log(done.stderr.strip())
+def keeping_reports(member: Member, members: Iterable[Member]) -> list[str]:
+    """What lets pytest keep the conformance reports of a member's tests, where the suite is installed."""
+    if all(one.kind != "conformance" for one in members):
+        return []
+    folder = REPORTS / Path(member.folder).name
+    shutil.rmtree(folder, ignore_errors=True)
+    return [f"--backscroll-report={folder}"]
 
 
 def lowest_sources(session: nox.Session, member: Member) -> list[str]:

@@ -37,7 +37,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from backscroll.calls import PAGE_BYTES, Deadline, Page, Row, Turn, Window, session_page
+from backscroll.calls import PAGE_BYTES, Deadline, Page, Row, Turn, Window, row_page, session_page
 from backscroll.capabilities import (
     Capability,
     Consistency,
@@ -100,6 +100,7 @@ __all__ = [
     "option",
     "partial",
     "positive",
+    "row_page",
     "seconds",
     "session_page",
     "unsupported",

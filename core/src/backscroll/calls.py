@@ -1,7 +1,7 @@
 """What a call of a backend is given, and what it answers; public in `backscroll.backend`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -97,6 +97,25 @@ class Page:
 
     rows: list[Row]
     resume: int | None
+
+
+def row_page(rows: Iterable[Row], window: Window) -> Page:
+    """A page of a read, for a backend that walks along what it stores.
+
+    Args:
+        rows: What stands within the bounds of the window, in the order asked for; taken no further than needed. Those
+            that have expired are left out.
+        window: What was asked for.
+    """
+    live: list[Row] = []
+    size = 0
+    for row in rows:
+        size += len(row.body)
+        if row.expires_at is None or row.expires_at > window.now:
+            live.append(row)
+        if len(live) == window.limit or size >= PAGE_BYTES:
+            return Page(live, row.seq)
+    return Page(live, None)
 
 
 def session_page(found: Sequence[str], prefix: str, limit: int) -> SessionPage:
