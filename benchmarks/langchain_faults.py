@@ -349,16 +349,16 @@ KAFKA = _both(
 
 
 def scattered(port: int) -> Iterator[Row]:
-    """A chat of one client, read from the beginning; and how much of it `messages` gives."""
+    """A chat of one client, with an object for each turn, as where each request makes one; read from the beginning."""
     for peer in KAFKA:
         session_id = uuid.uuid4().hex
-        history = peer.make(session_id, port)
         wanted = []
         for number in range(LOST_ANSWERS):
-            history.add_messages(_turn(str(number)))
+            peer.make(session_id, port).add_messages(_turn(str(number)))
             wanted += _texts(_turn(str(number)))
+        history = peer.make(session_id, port)
         yield peer.row(f"messages of {len(wanted)} that `messages` does not give", len(wanted) - len(history.messages))
-        found = _texts(peer.read(peer.make(session_id, port)))
+        found = _texts(peer.read(history))
         misplaced = sum(one != other for one, other in zip(found, wanted, strict=True))
         yield peer.row(f"messages of {len(wanted)} at another place than added", misplaced)
 

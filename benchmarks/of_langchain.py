@@ -30,11 +30,10 @@ from langchain_faults import (
     faults_on_redis,
     faults_on_tidb,
 )
-from rows import TURN, Row, interleaved, microseconds, on_server
+from rows import MARIADB, TURN, Row, interleaved, microseconds, on_server
 
 from backscroll import Record
 from backscroll.envelope import decode, encode_turn
-from backscroll.hookspecs import ServerSpec
 from backscroll_cassandra.plugin import backscroll_servers as cassandra_servers
 from backscroll_conformance.containers import Server
 from backscroll_kafka.plugin import backscroll_servers as kafka_servers
@@ -56,15 +55,6 @@ REDIS = attrs.evolve(
     REDIS, url="redis://localhost:{port}/0", command=("redis-server", "--port", "{port}", "--save", "")
 )
 (TIDB,) = tidb_servers()
-MARIADB = ServerSpec(
-    backend="tidb",
-    url="mariadb://root@localhost:{port}/test",
-    image="mariadb:10.11",
-    command=("--port={port}",),
-    environment={"MARIADB_ALLOW_EMPTY_ROOT_PASSWORD": "1", "MARIADB_DATABASE": "test"},
-    container_port="{port}",
-    ready="port: {port}  ",
-)
 (CASSANDRA,) = cassandra_servers()
 (KAFKA,) = kafka_servers()
 

@@ -10,11 +10,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rows import Row, on_server
+from rows import MARIADB, Row, on_server
 
 import backscroll
 from backscroll import Store
-from backscroll.hookspecs import ServerSpec
 from backscroll_conformance.servers import spec_of
 
 if TYPE_CHECKING:
@@ -28,16 +27,6 @@ TURNS = 20
 
 LENGTH = 400
 """How many characters a message has."""
-
-MARIADB = ServerSpec(
-    backend="tidb",
-    url="mariadb://root@localhost:{port}/test",
-    image="mariadb:10.11",
-    command=("--port={port}",),
-    environment={"MARIADB_ALLOW_EMPTY_ROOT_PASSWORD": "1", "MARIADB_DATABASE": "test"},
-    container_port="{port}",
-    ready="port: {port}  ",
-)
 
 
 def _text(chance: random.Random, words: list[str]) -> str:

@@ -64,7 +64,7 @@ def _pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
             pending += inside
             body = _listed(app, path, inside)
         else:
-            text = (ROOT / path).read_text(encoding="utf-8")
+            text = (ROOT / path).read_text(encoding="utf-8", errors="replace")
             body = app.builder.highlighter.highlight_block(text, LANGUAGES.get(path.suffix, "text"))  # type: ignore[attr-defined]
         heading = f"<h1>{escape(path.as_posix())}</h1>"
         yield _page(path), {"title": path.as_posix(), "body": heading + body}, "page.html"
