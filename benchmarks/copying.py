@@ -1,6 +1,6 @@
 """``backscroll copy`` beside what each side does by itself: reading everything, and appending in large turns."""
 
-import os
+import json
 import statistics
 import subprocess
 import sys
@@ -19,6 +19,19 @@ LENGTH = 1_000
 AT_ONCE = 1_000
 """How many messages a turn has where a side appends as fast as it can."""
 
+FEW = 10 * LENGTH
+"""How many messages the sessions have whose number begins with 0000."""
+
+# What getrusage tells of a child begins with the peak of the process that forked it.
+MEASURED = r"""
+import re, sys
+from backscroll.cli import main
+code = main(sys.argv[1:])
+print(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])
+sys.exit(code)
+"""
+"""The code of a process that runs a command, and says in the last line how much memory it took, in KiB."""
+
 TARGET = 0.5
 """How fast a copy has to be, of the slower side."""
 
@@ -27,7 +40,7 @@ def copies(target: str, count: int, rounds: int) -> Iterator[Row]:
     """Copy so many messages from SQLite to another database, in sessions of `LENGTH` with turns of two.
 
     Args:
-        target: The URL of the other database, with ``{}`` where it is another one for each part of the measure.
+        target: The URL of the other database, with ``{}`` for what makes it another one for each part of the measure.
         count: How many messages.
         rounds: How often.
     """
@@ -38,10 +51,10 @@ def copies(target: str, count: int, rounds: int) -> Iterator[Row]:
         for number in range(rounds):
             reading.append(_read(source, count))
             writing.append(_written(target.format(f"w{number}"), count))
-            seconds, peak = _copied(source, target.format(f"c{number}"), "")
+            seconds, peak = _copied(source, target.format(f"c{number}"), count)
             copying.append(count / seconds)
             memory.append(peak)
-        few = [_copied(source, target.format(f"f{number}"), "session 000")[1] for number in range(rounds)]
+        few = [_copied(source, target.format(f"f{number}"), FEW, "session 0000")[1] for number in range(rounds)]
     slower = [min(pair) for pair in zip(reading, writing, strict=True)]
     yield Row(f"SQLite, {count:,} messages read", statistics.median(reading), "messages/s")
     yield Row(f"the other side, appended {AT_ONCE:,} at once", statistics.median(writing), "messages/s")
@@ -49,7 +62,7 @@ def copies(target: str, count: int, rounds: int) -> Iterator[Row]:
     ratio = statistics.median(a / b for a, b in zip(copying, slower, strict=True))
     yield Row("copy / the slower side by itself", ratio, "times", ">=", TARGET)
     yield Row("memory at the most", statistics.median(memory) / 1024, "MiB")
-    what = f"memory / that of a copy of {min(count, 10 * LENGTH):,} messages"
+    what = f"memory / that of a copy of {FEW:,} messages"
     yield Row(what, statistics.median(memory) / statistics.median(few), "times", "<=", 1.25)
 
 
@@ -89,13 +102,12 @@ def _sessions(store: Store) -> Iterator[str]:
         yield from page
 
 
-def _copied(source: str, target: str, prefix: str) -> tuple[float, int]:
+def _copied(source: str, target: str, count: int, prefix: str = "") -> tuple[float, int]:
     """How many seconds a copy took, and its memory at the most, in KiB."""
-    command = [sys.executable, "-m", "backscroll", "copy", source, target, "--prefix", prefix]
+    command = [sys.executable, "-c", MEASURED, "copy", source, target, "--prefix", prefix, "--json"]
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit("the copy failed")
-    process.returncode = 0
-    return time.perf_counter() - began, usage.ru_maxrss
+    answer, peak = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    seconds = time.perf_counter() - began
+    if json.loads(answer)["messages"] != count:
+        raise SystemExit(f"the copy is not whole: {answer}")
+    return seconds, int(peak)

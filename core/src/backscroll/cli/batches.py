@@ -4,7 +4,7 @@ A session knows its last turns by their ids, so those land as they were, and a t
 in the target as it was in the source. Older ones are known in neither, and what lands at once costs little.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -72,26 +72,20 @@ def batches(messages: Iterable[Stored], limits: Limits, alone_from: int) -> Iter
     """
     batch: list[Stored] = []
     size = 0
+    last = None
+    most, most_bytes = limits.max_turn_messages, limits.max_turn_bytes
     for each in messages:
-        if batch and _begins_anew(batch, size, each, limits, alone_from):
-            yield _batch(batch, alone_from)
+        row, turn = each
+        if last is not None and (
+            row.expires_at != last.row.expires_at
+            or len(batch) >= most
+            or size + len(row.body) > most_bytes
+            or (turn != last.turn and (row.seq >= alone_from or len(batch) >= MESSAGES or size >= BYTES))
+        ):
+            yield Batch(tuple(batch), is_turn=batch[0].row.seq >= alone_from)
             batch, size = [], 0
         batch.append(each)
-        size += len(each.row.body)
+        size += len(row.body)
+        last = each
     if batch:
-        yield _batch(batch, alone_from)
-
-
-def _begins_anew(batch: Sequence[Stored], size: int, each: Stored, limits: Limits, alone_from: int) -> bool:
-    row, last = each.row, batch[-1]
-    if row.expires_at != last.row.expires_at:
-        return True
-    if len(batch) >= limits.max_turn_messages or size + len(row.body) > limits.max_turn_bytes:
-        return True
-    if each.turn == last.turn:
-        return False
-    return row.seq >= alone_from or len(batch) >= MESSAGES or size >= BYTES
-
-
-def _batch(batch: Sequence[Stored], alone_from: int) -> Batch:
-    return Batch(tuple(batch), is_turn=batch[0].row.seq >= alone_from)
+        yield Batch(tuple(batch), is_turn=batch[0].row.seq >= alone_from)
