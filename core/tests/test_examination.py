@@ -31,4 +31,5 @@ async def test_a_backend_that_only_pings_is_examined_by_that(monkeypatch: pytest
 @pytest.mark.parametrize(("told", "ahead"), [(99.0, -1.0), (100.0, 0.0), (101.5, 0.0), (102.0, 0.0), (105.0, 3.0)])
 def test_a_clock_is_no_further_off_than_it_surely_is(told: float, ahead: float) -> None:
     """However long the answer was under way."""
-    assert clock_ahead(told, asked=100.0, answered=102.0) == ahead
+    second = 1_000_000_000
+    assert clock_ahead(int(told * second), asked=100 * second, answered=102 * second) == ahead

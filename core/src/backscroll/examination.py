@@ -69,18 +69,19 @@ def of_health(health: Health) -> Examination:
     )
 
 
-def clock_ahead(told: float, asked: float, answered: float) -> float:
+def clock_ahead(told: int, asked: int, answered: int) -> float:
     """How many seconds a clock is ahead of another one, at the least; negative where it is behind.
 
     Args:
-        told: What it told, in seconds since 1970.
-        asked: When it was asked, by the other one.
+        told: What it told, in nanoseconds since 1970.
+        asked: When it was asked, by the other one, such as the option ``clock`` of a store.
         answered: When the answer was there, by the other one.
 
     Example:
-        >>> clock_ahead(told=1_005.0, asked=1_000.0, answered=1_002.0)
+        >>> second = 1_000_000_000
+        >>> clock_ahead(told=105 * second, asked=100 * second, answered=102 * second)
         3.0
-        >>> clock_ahead(told=1_001.0, asked=1_000.0, answered=1_002.0)
+        >>> clock_ahead(told=101 * second, asked=100 * second, answered=102 * second)
         0.0
     """
-    return max(0.0, told - answered) + min(0.0, told - asked)
+    return (max(0, told - answered) + min(0, told - asked)) / 1_000_000_000
