@@ -1,9 +1,14 @@
 """The command doctor, on SQLite and on a backend that finds all kinds of things."""
 
+import os
 import platform
+import pty
+import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +99,34 @@ def test_a_file_that_leaves_writing_to_the_system_is_told(run: Any, url: str) ->
     assert (finding["severity"], finding["page"]) == ("warning", "docs/sqlite.md#guarantees")
     assert finding["seen"].startswith("synchronous is NORMAL")
     assert found(run, url) == []
+
+
+def test_a_terminal_shows_the_same_to_people(url: str) -> None:
+    """In columns, and the findings below them, each with what to do and its page on lines of their own."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "backscroll", "doctor", f"{url}?durability=process"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "NO_COLOR": "1"}
+    with (
+        os.fdopen(ours, "rb", buffering=0) as screen,
+        subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, env=environment) as child,
+    ):
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # it has ended
+            while True:
+                shown += screen.read(1 << 16)
+        assert child.stderr is not None
+        assert child.stderr.read() == b"error: 1 finding to see to; see the list\n"
+    assert child.returncode == ExitCode.PROBLEMS
+    lines = [line.rstrip() for line in re.sub(rb"\x1b\[[0-9;]*m", b"", shown).decode().splitlines()]
+    assert "durability          process" in lines
+    assert "watch               unsupported; SQLite does not tell other processes; follow() polls" in lines
+    assert lines[-4:] == [
+        "",
+        "warning: synchronous is NORMAL, so that a power cut may take the last turns",
+        "  leave durability=process out",
+        "  docs/sqlite.md#guarantees",
+    ]
 
 
 def test_a_problem_of_ping_is_a_finding(run: Any, url: str, store: backscroll.Store, tmp_path: Path) -> None:

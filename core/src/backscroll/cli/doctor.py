@@ -2,6 +2,7 @@
 
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any, Final
@@ -11,7 +12,7 @@ import click
 
 import backscroll
 from backscroll.cli.exit_codes import ExitCode
-from backscroll.cli.output import emit, emit_json, tell
+from backscroll.cli.output import console, emit, emit_json, on_terminal, readable, tell
 from backscroll.examination import Examination, Finding, Severity
 from backscroll.store import Store
 from backscroll.url import URL, parse_url
@@ -43,7 +44,7 @@ def doctor(url: str, as_json: bool) -> None:
     if as_json:
         emit_json(facts | {"findings": [_fields(finding) for finding in findings]})
     else:
-        _list(facts, findings)
+        (_show if on_terminal(sys.stdout) else _list)(facts, findings)
     if worse := sum(finding.severity is not Severity.NOTE for finding in findings):
         tell("error", f"{worse} {'finding' if worse == 1 else 'findings'} to see to; see the list")
         click.get_current_context().exit(ExitCode.PROBLEMS)
@@ -101,19 +102,45 @@ def _fields(finding: Finding) -> dict[str, str]:
     return attrs.asdict(finding) | {"severity": finding.severity.value}
 
 
-def _list(facts: dict[str, Any], findings: list[Finding]) -> None:
+def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """What is told beside the findings: a name, and what is to be said of it."""
     for name in ("url", "backscroll", "python", "plugin"):
-        emit(name, facts[name])
+        yield name, facts[name]
     for name, version in facts["drivers"].items():
-        emit("driver", f"{name} {version}")
-    emit("server", facts["server"])
-    emit("schema", facts["schema"] or "not told")
-    emit("clock", "not told" if facts["clock_ahead"] is None else f"{facts['clock_ahead']:+.1f} s")
+        yield "driver", f"{name} {version}"
+    yield "server", facts["server"]
+    yield "schema", facts["schema"] or "not told"
+    yield "clock", "not told" if facts["clock_ahead"] is None else f"{facts['clock_ahead']:+.1f} s"
     latency = facts["latency"]
-    emit("latency", f"{latency['median_ms']:.1f} ms", f"the first ping took {latency['first_ms']:.1f} ms")
+    yield "latency", f"{latency['median_ms']:.1f} ms", f"the first ping took {latency['first_ms']:.1f} ms"
     for name, limit in facts["limits"].items():
-        emit(name, "no limit" if limit is None else str(limit))
+        yield name, "no limit" if limit is None else str(limit)
     for name, how in facts["capabilities"].items():
-        emit(name, *filter(None, how.values()))
+        yield name, *filter(None, how.values())
+
+
+def _list(facts: dict[str, Any], findings: list[Finding]) -> None:
+    for row in _rows(facts):
+        emit(*row)
     for finding in findings:
         emit(finding.severity.value, finding.seen, finding.advice, finding.page)
+
+
+def _show(facts: dict[str, Any], findings: list[Finding]) -> None:
+    """The same for people."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    screen, table = console(), Table.grid(padding=(0, 2))
+    for name, *rest in _rows(facts):
+        table.add_row(Text(name, "dim"), Text(readable("; ".join(rest))))
+    screen.print(table)
+    for finding in findings:
+        screen.print()
+        screen.print(Text(f"{finding.severity.value}: ", _COLORS[finding.severity]).append(readable(finding.seen), ""))
+        for line in filter(None, (finding.advice, finding.page)):
+            screen.print(Padding(Text(readable(line)), (0, 0, 0, 2)))
+
+
+_COLORS: Final = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold"}
