@@ -6,6 +6,7 @@ Each operation is written once, as a coroutine, in `writing` and `reading`, and 
 from typing import final
 
 from backscroll.arguments import checked_session_id
+from backscroll.examination import Examination
 from backscroll.history import History
 from backscroll.operations import in_async, in_sync
 from backscroll.reading import Reading
@@ -37,6 +38,14 @@ class Store(Writing, Reading):
             InvalidArgument: The id is no session id.
         """
         return History(self, checked_session_id(session_id))
+
+    async def _examine(self, call: Call, *, timeout: float | None = None) -> Examination:
+        """Look at the server more closely than `ping`: also at what is as claimed, and would be wrong in production."""
+        call.within(timeout)
+        return await call.ask(self._backend.examine)
+
+    examine = in_sync(_examine)
+    aexamine = in_async(_examine)
 
     async def _schema_statements(self, call: Call, *, timeout: float | None = None) -> tuple[str, ...]:
         """The statements that `setup` would run now, for those whose application may not run them.

@@ -18,6 +18,7 @@ from conftest import CASSANDRA
 
 import backscroll
 from backscroll import Store
+from backscroll.backend import Severity
 from backscroll.errors import (
     InvalidOption,
     InvalidURL,
@@ -396,6 +397,13 @@ def test_a_turn_over_the_servers_own_limit_is_told(session_id: str) -> None:
         backscroll.open(server.url, max_message_bytes=2 << 20) as store,
     ):
         assert any("commitlog_sync is periodic" in problem for problem in store.setup().problems)
+        with backscroll.open(server.url, durability="process") as careless:
+            assert careless.ping().problems == ()
+            [_, periodic] = careless.examine().findings
+            assert (periodic.severity, periodic.seen.partition(",")[0]) == (
+                Severity.WARNING,
+                "commitlog_sync is periodic",
+            )
         with pytest.raises(MessageTooLarge, match="max_turn_bytes"):
             store.append(session_id, message("x" * 1_500_000))
         assert store.version(session_id) == 0

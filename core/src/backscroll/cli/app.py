@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from backscroll.admission import nearest
+from backscroll.cli.doctor import doctor
 from backscroll.cli.exchange import export_, import_
 from backscroll.cli.exit_codes import MEANINGS, ExitCode
 from backscroll.cli.failures import explained
@@ -26,7 +27,7 @@ from backscroll.registry import registry
 BUILT_IN: Final = MappingProxyType(
     {
         str(command.name): command
-        for command in (tour, append, show, sessions, import_, export_, copy_, setup, ping, plugins)
+        for command in (tour, append, show, sessions, import_, export_, copy_, setup, ping, doctor, plugins)
     }
 )
 """The commands of this package, in the order of the help."""
