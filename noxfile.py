@@ -34,11 +34,14 @@ nox.options.sessions = [
     "lint",
     "workflows",
     "servers",
+    "browser",
     "tests",
     "faulty",
     "wheel",
     "lowest",
     "docs",
+    "site",
+    "examples",
     "template",
     "unrun",
 ]
@@ -137,8 +140,23 @@ def servers(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def browser(session: nox.Session) -> None:
+    """Make sure that Chromium is there for the tests of a page; where it cannot be, they are left out."""
+    if not shutil.which("chromium") and shutil.which("apt-get") and not os.geteuid():
+        codes = None if SERVERS_REQUIRED else range(256)
+        apt = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--yes")
+        session.run(*apt, "update", external=True, success_codes=codes)
+        # It comes without a font, and without one nothing on a page has a width.
+        packages = ("chromium", "fonts-dejavu-core")
+        session.run(*apt, "install", "--no-install-recommends", *packages, external=True, success_codes=codes)
+    if not shutil.which("chromium"):
+        tell = session.error if SERVERS_REQUIRED else session.warn
+        tell("there is no chromium, and it takes root on Debian to install it: install one yourself")
+
+
+@nox.session(venv_backend="none")
 def unrun(session: nox.Session) -> None:
-    """List the runs on real servers that did not happen."""
+    """List the runs on real servers, and in a browser, that did not happen."""
     lines = UNRUN.read_text(encoding="utf-8").splitlines() if UNRUN.exists() else []
     for line in sorted(set(lines)):
         session.warn(f"did not run: {line}")
@@ -248,6 +266,25 @@ def template(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def site(session: nox.Session) -> None:
+    """Build the documentation as a site, offline and without a warning, and see that nothing is missing in it."""
+    session.install(*group("site"), *editable(MEMBERS), "-e", f"./{FAULTY}")
+    folder = Path(session.create_tmp(), "site").resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "sphinx", "-q", "-b", "html", "-n", "-W", "--keep-going", "-E", "docs", str(folder))
+    session.log(f"the site: {folder / 'index.html'}")
+    options = ["-p", "no:cacheprovider", *session.posargs]
+    session.run("python", "-m", "pytest", *options, "checks/tests", env={"BACKSCROLL_SITE": str(folder)})
+
+
+@nox.session(python=NEWEST)
+def examples(session: nox.Session) -> None:
+    """Run the examples."""
+    session.install(*group("examples"), *editable(MEMBERS))
+    session.run("python", "-m", "pytest", *ON_ALL_PROCESSORS, "examples/tests", *session.posargs)
+
+
+@nox.session(python=NEWEST)
 @each_member
 def coverage(session: nox.Session, member: Member) -> None:
     """Which lines and branches of a member its own tests reach."""
@@ -263,8 +300,12 @@ def bench(session: nox.Session) -> None:
     """Measure against hand-written code and peers; `nox -s bench -- redis` for another backend than SQLite."""
     named = [member for member in MEMBERS if Path(member.folder).name in session.posargs]
     wanted = [one for member in named for one in nox.project.dependency_groups(member.settings, "bench")]
+    if "langgraph" in session.posargs:
+        wanted += group("bench-langgraph")
     requirements = [*parsed(wanted), *(one for member in named for one in all_requirements(member))]
     session.install(*wanted, *editable((CORE, *named, *needed(requirements, MEMBERS))))
+    for member in named:
+        install_alone(session, member)
     session.run("python", "benchmarks/run.py", "--out", "benchmarks/results", *session.posargs)
 
 

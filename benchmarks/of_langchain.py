@@ -22,7 +22,15 @@ from langchain_community.chat_message_histories import KafkaChatMessageHistory a
 from langchain_community.chat_message_histories import RedisChatMessageHistory as OriginalRedis
 from langchain_community.chat_message_histories import TiDBChatMessageHistory as OriginalTiDB
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, message_to_dict, messages_from_dict
-from rows import TURN, Row, interleaved, microseconds, on_server
+from langchain_faults import (
+    faults_on_cassandra,
+    faults_on_kafka,
+    faults_on_mariadb,
+    faults_on_memorystore,
+    faults_on_redis,
+    faults_on_tidb,
+)
+from rows import MARIADB, TURN, Row, interleaved, microseconds, on_server
 
 from backscroll import Record
 from backscroll.envelope import decode, encode_turn
@@ -300,6 +308,12 @@ def round_trips(_: Path, rounds: int) -> Iterator[Row]:
 
 
 MEASURES: dict[str, Callable[[Path, int], Iterator[Row]]] = {
+    "faults_on_cassandra": on_server(CASSANDRA, faults_on_cassandra),
+    "faults_on_kafka": on_server(KAFKA, faults_on_kafka),
+    "faults_on_mariadb": on_server(MARIADB, faults_on_mariadb),
+    "faults_on_memorystore": on_server(REDIS, faults_on_memorystore),
+    "faults_on_redis": on_server(REDIS, faults_on_redis),
+    "faults_on_tidb": on_server(TIDB, faults_on_tidb),
     "on_cassandra": on_server(CASSANDRA, on_cassandra),
     "on_kafka": on_server(KAFKA, on_kafka),
     "on_redis": on_server(REDIS, on_redis),

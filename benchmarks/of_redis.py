@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import redis
 import redis.asyncio
+from copying import copies
 from langchain_community.chat_message_histories import RedisChatMessageHistory
 from langchain_core.messages import AIMessage, HumanMessage
 from rows import SESSION, TURN, Row, interleaved, microseconds, on_server, trips
@@ -29,6 +30,9 @@ from backscroll_redis.scripts import APPEND
 
 (SPEC,) = backscroll_servers()
 SPEC = attrs.evolve(SPEC, url="redis://localhost:{port}/0", command=("redis-server", "--port", "{port}", "--save", ""))
+
+KEEPING = attrs.evolve(SPEC, command=(*SPEC.command[:-1], "86400 1000000000"))
+"""One that would keep something on disk after a day, of which nothing is told to those who copy."""
 
 CALLS = 200
 """How often a side acts before the other one does."""
@@ -259,9 +263,20 @@ def million(server: Server, _: int) -> Iterator[Row]:
         yield Row("last(20) among them", microseconds(lambda: store.last("session 0500000", 20), CALLS), "µs")
 
 
+def copy(server: Server, rounds: int) -> Iterator[Row]:
+    """A hundred thousand messages copied from SQLite."""
+    yield from copies(f"redis://localhost:{_port(server)}/0?prefix={{}}", 100_000, min(rounds, 3))
+
+
+def copy_million(server: Server, _: int) -> Iterator[Row]:
+    """A million of them; only when asked for, since it takes long."""
+    yield from copies(f"redis://localhost:{_port(server)}/0?prefix={{}}", 1_000_000, 1)
+
+
 EVERY = (appends, reads, round_trips, threads, in_flight, connections, million)
 MEASURES = {measure.__name__: on_server(SPEC, measure) for measure in EVERY}
-ONLY_WHEN_NAMED = {"million"}
+MEASURES |= {measure.__name__: on_server(KEEPING, measure) for measure in (copy, copy_million)}
+ONLY_WHEN_NAMED = {"million", "copy_million"}
 
 
 def version() -> str:

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 TURN = [{"role": "user", "content": "x" * 400}, {"role": "assistant", "content": "y" * 400}]
 SESSION = "chat"
 
+MARIADB = ServerSpec(
+    backend="tidb",
+    url="mariadb://root@localhost:{port}/test",
+    image="mariadb:10.11",
+    command=("--port={port}",),
+    environment={"MARIADB_ALLOW_EMPTY_ROOT_PASSWORD": "1", "MARIADB_DATABASE": "test"},
+    container_port="{port}",
+    ready="port: {port}  ",
+)
+"""The plugin for TiDB on a server of another kind."""
+
 
 class Row(NamedTuple):
     """One figure, and what it ought to be."""

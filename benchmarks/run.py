@@ -52,7 +52,8 @@ def table(rows: list[Row]) -> str:
     lines = ["| what | measured | target | |", "|---|---:|---:|---|"]
     for row in rows:
         target = "" if row.target is None else f"{row.relation} {row.target:g}"
-        lines.append(f"| {row.what} | {row.value:,.4g} {row.unit} | {target} | {row.verdict} |")
+        value = f"{row.value:,.4g}" if abs(row.value) < 10_000 else f"{row.value:,.0f}"
+        lines.append(f"| {row.what} | {value} {row.unit} | {target} | {row.verdict} |")
     return "\n".join(lines)
 
 

@@ -7,6 +7,10 @@ Every fenced block of a Markdown file names its language, and that decides what 
   ``...`` stands for anything.
 - ``json`` and ``toml`` are parsed.
 - ``sh`` and ``text`` are only read: an installation, a release, a grammar, a picture.
+- ``{toctree}`` and the like are Sphinx's.
+
+A ``python`` block below ``<!-- file: chat.py -->`` is a file of this name for the blocks behind it, and does not run.
+The servers of a page stand in `page_servers`.
 
 In the docstrings of Python files, ``>>>`` examples and ``.. code-block:: python`` run. The blocks of one
 document share one temporary folder, in which the examples/ of the repository lie too, and one namespace.
@@ -30,9 +34,14 @@ from sybil.parsers import markdown, rest
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 
 from checks.members import ROOT
+from checks.page_servers import end_servers, on_servers
 
 COMMAND_TIMEOUT: Final = 60
 READ_ONLY: Final = {"sh", "text"}
+DIRECTIVES: Final = {"{eval-rst}", "{glossary}", "{toctree}"}
+"""What of Sphinx stands in a fenced block; none of them shows code."""
+
+_NAMED: Final = re.compile(r"<!-- file: (?P<name>[\w.]+) -->\n\Z")
 
 
 def transcript(text: str) -> Iterator[tuple[str, str]]:
@@ -95,10 +104,23 @@ def fenced_blocks(document: Document) -> Iterable[Region]:
     lexer = RawFencedCodeBlockLexer(re.compile(r"[ \t]*(?P<language>[^\n]*?)[ \t]*$\n", re.MULTILINE))
     for region in lexer(document):
         language = region.lexemes["language"]
-        if language != "python" and language not in READ_ONLY:
+        if language != "python" and language not in READ_ONLY | DIRECTIVES:
             region.parsed = region.lexemes["source"]
             region.evaluator = evaluators.get(language, refuse)
             yield region
+
+
+def python_blocks(document: Document) -> Iterable[Region]:
+    """The blocks of Python, of which those with the name of a file are written and not run."""
+    for region in markdown.PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS)(document):
+        if named := _NAMED.search(document.text, 0, region.start):
+            region.evaluator = partial(write, name=named["name"])
+        yield region
+
+
+def write(example: Example, name: str) -> None:
+    """Write a block to a file of its document's folder."""
+    Path(name).write_text(example.parsed, encoding="utf-8")
 
 
 def enter(namespace: dict[str, Any]) -> None:
@@ -111,6 +133,7 @@ def enter(namespace: dict[str, Any]) -> None:
 
 def leave(namespace: dict[str, Any]) -> None:
     """Take the folder away again."""
+    end_servers(namespace)
     folder = Path.cwd()
     os.chdir(namespace["_left"])
     shutil.rmtree(folder)
@@ -118,11 +141,7 @@ def leave(namespace: dict[str, Any]) -> None:
 
 pytest_collect_file = (
     Sybil(
-        [
-            markdown.PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS),
-            markdown.SkipParser(),
-            fenced_blocks,
-        ],
+        [on_servers(python_blocks), markdown.SkipParser(), on_servers(fenced_blocks)],
         path=str(ROOT),
         patterns=["*.md"],
         setup=enter,

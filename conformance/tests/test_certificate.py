@@ -4,20 +4,20 @@ from typing import Any
 
 import attrs
 import pytest
+import sample
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from sample import ENVIRONMENT, check
+from sample import ENVIRONMENT
 
 from backscroll.cli.output import readable
 from backscroll_conformance.certificate import LONGEST_EVIDENCE, NEVER_TESTED, TIERS, certificate, summary
-from backscroll_conformance.clauses import Clause, Form, Tier
+from backscroll_conformance.clauses import Form, Tier
 from backscroll_conformance.environment import Declared, Environment
 from backscroll_conformance.outcomes import Gap, Outcome, Verdict
-from backscroll_conformance.report import Report, build
+from backscroll_conformance.report import Report
 
-GAP = Gap("Bodies are cut at 64 KiB.", "https://example.org/issues/7")
 SQLITE = attrs.evolve(
     ENVIRONMENT,
     capabilities=(Declared("ttl", "full", ""), Declared("watch", "unsupported", "nobody tells")),
@@ -28,30 +28,9 @@ SIGNS = "\ud800\x00\x1b\u2028\u202e\r\n\t\\`~|<>&*_[]()!#-+=1. ahtps:/w"
 HOSTILE = st.text(st.characters()) | st.text(SIGNS, max_size=40)
 
 
-def report(*seen: Verdict, word: str = "MUST", environment: Environment = SQLITE, **fields: Any) -> Report:
-    """A report with one clause for each verdict; in both forms, and with evidence where it did not pass."""
-    ids = [f"APP-{number:03}" for number in range(1, len(seen) + 1)]
-    clauses = [Clause(one, f"It {word} hold.", Tier.CONTRACT, frozenset(), None, tuple(Form), check) for one in ids]
-    before = {Verdict.KNOWN_GAP: Verdict.FAILED, Verdict.GAP_CLOSED: Verdict.PASSED}
-    given = {
-        "gaps": {one: GAP for one, verdict in zip(ids, seen, strict=True) if verdict in before},
-        "outcomes": [
-            Outcome(one, form.value, before.get(verdict, verdict), 0.1, f"saw {one}" * (verdict is not Verdict.PASSED))
-            for one, verdict in zip(ids, seen, strict=True)
-            for form in Form
-        ],
-        **fields,
-    }
-    return build(
-        clauses,
-        environment=environment,
-        profile="base-1",
-        seed=7,
-        effort="short",
-        tiers=(Tier.CONTRACT,),
-        command="backscroll conformance mystore --seed 7",
-        **given,
-    )
+def report(*seen: Verdict, environment: Environment = SQLITE, **fields: Any) -> Report:
+    """A report of a run on the server above."""
+    return sample.report(*seen, environment=environment, **fields)
 
 
 def parsed(text: str) -> list[Token]:

@@ -7,13 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
+import sample
 
 from backscroll.registry import Registry
 from backscroll_conformance import children
 from backscroll_conformance.catalogue import BY_ID
 from backscroll_conformance.clauses import DEADLINES, Form, Tier
+from backscroll_conformance.matrix import matrix
 from backscroll_conformance.outcomes import Outcome, Verdict
+from backscroll_conformance.report import save
 from backscroll_conformance.running import judge
 from backscroll_conformance.target import EFFORTS, Target
 
@@ -68,7 +72,7 @@ def test_one_clause_is_inconclusive_and_repeatable(tmp_path: Path) -> None:
 
     again = run("--from", str(tmp_path / "out" / "report.json"), "--report", str(tmp_path / "again"))
     assert again.returncode == 2
-    for name in ("report.json", "certificate.md", "junit.xml"):
+    for name in ("report.json", "report.html", "certificate.md", "junit.xml"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
@@ -92,6 +96,49 @@ def test_what_cannot_be_judged_ends_with_3(arguments: list[str], told: str, tmp_
     done = run(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
     assert told in done.stderr
+
+
+def test_reports_are_joined_on_one_page(tmp_path: Path) -> None:
+    """The page has a column for each, in their order, and goes where it is told to."""
+    sqlite = attrs.evolve(sample.ENVIRONMENT, backend="sqlite")
+    made = [sample.report(Verdict.FAILED), sample.report(Verdict.PASSED, environment=sqlite)]
+    for number, one in enumerate(made):
+        save(one, tmp_path / str(number))
+    paths = [str(Path(str(number), "report.json")) for number in range(2)]
+    done = run("report", *paths, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "written: report.html\n", "")
+    assert (tmp_path / "report.html").read_bytes().decode() == matrix(made)
+    assert run("report", paths[1], "--output", "here.html", cwd=tmp_path).stdout == "written: here.html\n"
+    assert (tmp_path / "here.html").read_bytes().decode() == matrix(made[1:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["no-report.json"], 3, "error: no-report.json: no-report.json is no JSON"),
+        (["nosuch.json"], 3, "nosuch.json"),
+        (["report.json", "no-report.json"], 3, "no-report.json is no JSON"),
+        (["report.json", "--output", "nosuch/report.html"], 3, "nosuch/report.html"),
+        ([], 2, "Missing argument 'REPORT.JSON...'"),
+    ],
+)
+def test_what_cannot_be_joined_is_named(arguments: list[str], code: int, told: str, tmp_path: Path) -> None:
+    """A report that is none, one that is not there, a page that cannot be written; and no page is left."""
+    save(sample.report(Verdict.PASSED), tmp_path)
+    (tmp_path / "report.html").unlink()
+    (tmp_path / "no-report.json").write_text("<html>", encoding="utf-8")
+    done = run("report", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1)
+    assert told in done.stderr
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_the_help_names_the_command_that_joins() -> None:
+    """Below the options of a run."""
+    done = run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: backscroll conformance [OPTIONS] [NAME]")
+    assert "Commands:\n  report  Join the reports of several runs" in done.stdout
 
 
 def test_list_has_every_clause() -> None:

@@ -6,6 +6,7 @@ import attrs
 import pytest
 from planted import judged, planted
 
+from backscroll_conformance import children
 from backscroll_conformance.catalogue import BY_ID
 from backscroll_conformance.clauses import BOTH, Form, Tier
 from backscroll_conformance.concurrent import LOST, STALE, WRONG_ANSWER, cleared
@@ -76,6 +77,21 @@ def test_stale_reads_are_no_fault_of_one_who_declares_them(tmp_path: Path, plugi
         outcome = judged(STALE, made, effort=EFFORTS["short"])
     assert outcome.verdict is verdict
     assert ("EVENTUAL" in outcome.evidence) is (verdict is Verdict.NOT_APPLICABLE)
+
+
+def test_what_is_wrong_is_told_with_the_calls_around_it(tmp_path: Path) -> None:
+    """A timeline for each line of the evidence, also where another process judges."""
+    with planted(tmp_path, READS_LATE, elsewhere=True) as made:
+        here = judged(STALE, made, effort=EFFORTS["short"])
+        elsewhere = children.run(made, [STALE], 1, "short", lambda _: None)
+    for outcome in (here, *elsewhere):
+        *lines, _ = outcome.evidence.splitlines()
+        assert [one.text for one in outcome.timelines] == lines
+        assert {one.kind for one in outcome.timelines} == {"stale"}
+        for one in outcome.timelines:
+            involved = [call for call in one.calls if call.involved]
+            assert any(f"read by {call.worker} ({call.begin:.3f}" in one.text for call in involved)
+            assert len(one.calls) > len(involved)
 
 
 @pytest.mark.parametrize("form", BOTH)

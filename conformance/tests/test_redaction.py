@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+import attrs
 import pytest
+import sample
 from planted import judged, planted
 
 from backscroll_conformance.catalogue import BY_ID
@@ -13,12 +15,13 @@ from backscroll_conformance.clauses import Form
 from backscroll_conformance.client import LONGEST as LONGEST_FAILURE
 from backscroll_conformance.client import Job
 from backscroll_conformance.durable import kept
-from backscroll_conformance.expect import LONGEST, Broken, shown
+from backscroll_conformance.expect import LONGEST, Broken, fail, shown
 from backscroll_conformance.measured import import_cost
 from backscroll_conformance.outcomes import Verdict
 from backscroll_conformance.processes import LAST_WORDS, Client
 from backscroll_conformance.redaction import hide, redacted
 from backscroll_conformance.running import judge
+from backscroll_conformance.subject import Subject
 from backscroll_conformance.target import EFFORTS, Target
 
 PASSWORD = "Pa/ss wörd'\"\\\n%25+&\U0001f600"
@@ -134,6 +137,20 @@ def test_what_an_import_prints_is_cut_behind_what_is_hidden(tmp_path: Path) -> N
         )
     assert (outcome.verdict, "yyyy" in outcome.evidence) == (Verdict.FAILED, True)
     assert not leaks(outcome.evidence)
+
+
+def test_no_secret_stands_in_a_timeline(tmp_path: Path) -> None:
+    """Wherever in it a backend brought it."""
+
+    async def check(s: Subject) -> None:
+        s.timelines.append(sample.TIMELINE.changed(lambda text: f"{text} {SECRET}"))
+        fail("")
+
+    clause = attrs.evolve(BY_ID["APP-001"], check=check)
+    with planted(tmp_path, HAS_A_PASSWORD) as made:
+        url = target().url.replace("sqlite", "planted")
+        outcome = judged(clause, Target(backend=made.backend, url=url), effort="short")
+    assert outcome.timelines == (sample.TIMELINE.changed(lambda text: f"{text} ***"),)
 
 
 @pytest.mark.parametrize("url", ["sqlite://u:pw-in-it@[bad/x", "nosuch://u:pw-in-it@h/x", "u:pw-in-it"])

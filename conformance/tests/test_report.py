@@ -245,6 +245,14 @@ def test_any_evidence_survives(tmp_path_factory: pytest.TempPathFactory, evidenc
     assert first == (folder / "report.json").read_bytes()
 
 
+def test_timelines_are_kept(tmp_path: Path) -> None:
+    """With the calls and their times; those that were never answered, too."""
+    seen = [Outcome("APP-001", "sync", Verdict.FAILED, 0.0, "lost", timelines=(sample.TIMELINE, sample.TIMELINE))]
+    made = report([clause()], seen)
+    save(made, tmp_path)
+    assert load(tmp_path / "report.json") == made
+
+
 @pytest.fixture
 def damaged(tmp_path: Path) -> Callable[[Callable[[dict[str, Any]], Any]], Path]:
     """Writes a report with one change."""
@@ -268,6 +276,17 @@ def test_keys_that_are_not_known_are_passed_over(damaged: Callable[..., Path]) -
             place["later"] = {"deep": []}
 
     assert load(damaged(add)) == FULL
+
+
+def test_what_earlier_releases_did_not_write_may_be_missing(damaged: Callable[..., Path]) -> None:
+    """A report without timelines has none, and its schema is the same: who knows none passes them over."""
+
+    def remove(data: dict[str, Any]) -> None:
+        for one in data["clauses"]:
+            for form in one["forms"]:
+                assert form.pop("timelines") == []
+
+    assert load(damaged(remove)) == FULL
 
 
 @pytest.mark.parametrize(
@@ -333,6 +352,8 @@ FORM = ("clauses", 1, "forms", 0)
         ((*FORM, "seconds"), "1", "clauses[1].forms[0].seconds has to be of the kind float, not str"),
         ((*FORM, "seconds"), 10**400, "clauses[1].forms[0].seconds is too large"),
         ((*FORM, "figures"), None, "clauses[1].forms[0].figures is missing"),
+        ((*FORM, "timelines"), [{}], "clauses[1].forms[0].timelines[0].kind is missing"),
+        ((*FORM, "timelines"), {}, "clauses[1].forms[0].timelines has to be of the kind list, not dict"),
         (("conclusion",), "harness failed", "its conclusion does not follow from its clauses"),
         (("clauses", 0, "forms", 0, "verdict"), "failed", "the verdict of a clause does not follow from its forms"),
         (("clauses", 1, "id"), "APP-001", "a clause stands in it twice"),

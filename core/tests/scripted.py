@@ -11,6 +11,7 @@ import pytest
 from toy import Toy
 
 from backscroll import Store, calls, retry, writing
+from backscroll.admin import Admin
 from backscroll.capabilities import FULL, Capability
 
 
@@ -148,6 +149,14 @@ def texts(records: Any) -> list[Any]:
 
 def store_over(backend: Toy, **kwargs: Any) -> Store:
     """A store that needs no schema."""
-    store = Store(backend, **kwargs)
+    return _set_up(Store(backend, **kwargs))
+
+
+def admin_over(backend: Toy) -> Admin:
+    """The same for those who run it."""
+    return _set_up(Admin(backend))
+
+
+def _set_up(store: Any) -> Any:
     store._is_set_up = True
     return store

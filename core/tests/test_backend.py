@@ -147,7 +147,7 @@ async def test_call_that_got_no_thread_is_unknown(monkeypatch: pytest.MonkeyPatc
     """Where no further thread can be started, one that is there may do it all the same."""
     store = Store(Toy(threads=2))
     busy, free = threading.Event(), threading.Event()
-    await store.aappend("s", Message("user", "first"))
+    store.append("s", Message("user", "first"))  # here, so that no thread of the pool is idle
 
     def hold() -> None:
         busy.set()

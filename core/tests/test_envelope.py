@@ -9,13 +9,17 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import REFUSED, messages
+from strategies import REFUSED, messages, texts
 
 from backscroll import InvalidMessage, Message, Record, Unreadable
-from backscroll.envelope import decode, encode_turn
+from backscroll.calls import Row
+from backscroll.envelope import decode, encode_turn, turn_of
 from backscroll.exact import MAX_DEPTH
+from backscroll.message import ROLES
 from backscroll.turn_id import new_turn_id
 from backscroll.values import from_microseconds
+
+PLAIN = st.builds(Message, st.sampled_from(sorted(ROLES)), texts)
 
 TURN = UUID("0190c5f4-4c1b-7d6e-8a3b-1f2e3d4c5b6a")
 HEAD = b'{"v":1,"turn_id":"0190c5f44c1b7d6e8a3b1f2e3d4c5b6a","stored_at":1700000000000000,"expires_at":'
@@ -378,3 +382,39 @@ def test_deepest_message_with_an_escape_is_readable() -> None:
     messages = [Message("user", value), Message("user", "hi", extra={"deep": value[0]})]  # type: ignore[arg-type,index]
     bodies, _ = encode_turn(messages, new_turn_id(), 0, None)
     assert [decode(0, None, body).message for body in bodies] == messages  # type: ignore[union-attr]
+
+
+@given(st.lists(messages() | PLAIN, min_size=1, max_size=3), st.none() | st.integers(1, 1 << 57), st.data())
+def test_a_turn_is_told_as_decoding_tells_it(turn: list[Message], expires_at: int | None, data: st.DataObject) -> None:
+    """Also of a body that was changed somewhere: either both say the turn, or both say that it is unreadable."""
+    bodies, _ = encode_turn(turn, TURN, 1_700_000_000_000_000, expires_at)
+    for body in bodies:
+        assert turn_of(Row(0, expires_at, body)) == TURN.hex
+        place = data.draw(st.integers(0, len(body)))
+        piece = data.draw(
+            st.sampled_from([b"", b'"', b"\\", b"\\u", b"\\ud800", b"\0", b"\xff", b"}", b"0", b"x", b",1"])
+        )
+        changed = body[:place] + piece + body[place + data.draw(st.integers(0, 2)) :]
+        record = decode(0, expires_at, changed)
+        expected = record if isinstance(record, Unreadable) else record.turn_id.hex
+        assert turn_of(Row(0, expires_at, changed)) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expires_at"),
+    [
+        (b'"lone \\ud800"}}', None),
+        (b'"pair \\ud83d\\ude00"}}', None),
+        (b'"trailing"}]', None),
+        (b'"trailing"}0', None),
+        (b'"more","name":"x"}}', None),
+        (b'"tab \t"}}', None),
+        (b'"fine"}}', 1 << 62),
+        (b'"fine"}}', 1_800_000_000_000_000),
+    ],
+)
+def test_what_only_looks_plain_is_decoded(body: bytes, expires_at: int | None) -> None:
+    """A turn is told of what can be read, and of nothing else."""
+    body = HEAD + b'null,"index":0,"message":{"role":"user","content":' + body
+    record = decode(0, expires_at, body)
+    assert turn_of(Row(0, expires_at, body)) == (record if isinstance(record, Unreadable) else TURN.hex)

@@ -30,6 +30,7 @@ OPERATIONS = [
     "purge",
     "setup",
     "ping",
+    "examine",
     "schema_statements",
 ]
 ITERATIONS = ["iterate", "follow"]
@@ -37,7 +38,7 @@ ITERATIONS = ["iterate", "follow"]
 
 def arguments(operation: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Right arguments for an operation."""
-    if operation in ("sessions", "purge", "setup", "ping", "schema_statements"):
+    if operation in ("sessions", "purge", "setup", "ping", "examine", "schema_statements"):
         return (), {}
     more = {"append": (user(),), "remove": ([0],)}.get(operation, ())
     return ("s", *more), {"before": 1} if operation == "discard" else {}

@@ -42,11 +42,13 @@ class Anomaly:
         kind: What was broken.
         session: The session's id.
         text: Which turns and calls contradict each other, in words; times are in milliseconds since the first call.
+        ops: These calls, and those of these turns.
     """
 
     kind: Kind
     session: str
     text: str
+    ops: tuple[Op, ...] = attrs.field(default=(), eq=False, repr=False)
 
 
 class Findings:
@@ -70,10 +72,14 @@ class Findings:
             kind: Its kind.
             text: A format string.
             *parts: What it shows; a call is told by its worker and times, a list or tuple is cut where it is long.
+                Calls, and what has ``ops`` as a turn has, are kept with the anomaly, also where the text has no place
+                for them.
         """
         self._counts[kind] += 1
         if self._counts[kind] <= MOST_TOLD:
-            self._told.append(Anomaly(kind, self._session, text.format(*map(self._part, parts))))
+            calls = [op for part in parts for op in ([part] if isinstance(part, Op) else getattr(part, "ops", ()))]
+            ops = tuple({id(op): op for op in calls}.values())
+            self._told.append(Anomaly(kind, self._session, text.format(*map(self._part, parts)), ops))
 
     def all(self) -> list[Anomaly]:
         """Everything that was found, with the number of those that are not told."""

@@ -97,8 +97,8 @@ class Answers:
                 continue
             told = "{} with expected version {} landed at seq {}, behind seq {}"
             index = self._order.index(base)
-            before = self._order.seqs[index - 1] if index else "none"
-            self._conflict(told, able[0], able[0].expected, base, before)
+            before = (self._order.seqs[index - 1], self._order.turns[index - 1]) if index else ("none",)
+            self._conflict(told, able[0], able[0].expected, base, *before)
 
     def _fits(self, expected: int, base: int) -> bool:
         return expected <= base and self._order.index(expected) == self._order.index(base)

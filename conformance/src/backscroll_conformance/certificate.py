@@ -175,10 +175,10 @@ def _subject(report: Report) -> str:
 
 
 def _of_tier(report: Report, tier: Tier) -> list[tuple[ClauseReport, str]]:
-    return [(clause, _told(clause)) for clause in report.clauses if clause.tier is tier]
+    return [(clause, told(clause)) for clause in report.clauses if clause.tier is tier]
 
 
-def _told(clause: ClauseReport) -> str:
+def told(clause: ClauseReport) -> str:
     """The verdict as the table tells it: with the forms where these differ."""
     worst = Finding(clause, tuple(form for form in clause.forms if form.verdict is clause.verdict))
     return clause.label + worst.name.removeprefix(clause.id)
@@ -257,10 +257,10 @@ def _claim(name: str, value: Any) -> tuple[str, str]:
     if words := _CLAIMS.get((name, str(value))):
         return name, f"{value}: {words}"
     label, unit = _LIMITS.get(name, (name, ""))
-    return label, "no bound" if value is None else f"{_figure(value)} {unit}".strip()
+    return label, "no bound" if value is None else f"{figure(value)} {unit}".strip()
 
 
-def _figure(value: Any) -> str:
+def figure(value: Any) -> str:
     """A number as people read it; anything else as it is."""
     if type(value) is int:
         return f"{value:,}"
@@ -284,11 +284,17 @@ def _escaped_start(match: re.Match[str]) -> str:
 
 def _fenced(value: object, language: str = "text") -> Markdown:
     """Text as it is, between fences that it cannot close."""
-    text = readable(str(value)).strip("\n")
-    if len(text) > LONGEST_EVIDENCE:
-        text = f"{text[:LONGEST_EVIDENCE]}\n… ({len(text):,} characters; all of them are in report.json)"
+    text = shortened(str(value))
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return Markdown(f"{fence}{language}\n{text}\n{fence}")
+
+
+def shortened(evidence: str) -> str:
+    """A piece of evidence as a page shows it."""
+    text = readable(evidence).strip("\n")
+    if len(text) <= LONGEST_EVIDENCE:
+        return text
+    return f"{text[:LONGEST_EVIDENCE]}\n… ({len(text):,} characters; all of them are in report.json)"
 
 
 def _link(value: object) -> Markdown:
@@ -305,5 +311,5 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         finalize=_inline,
     )
-    made.filters |= {"fenced": _fenced, "link": _link, "figure": _figure}
+    made.filters |= {"fenced": _fenced, "link": _link, "figure": figure}
     return made.get_template("certificate.md.jinja")

@@ -22,6 +22,7 @@ from backscroll_conformance.folders import remove
 from backscroll_conformance.outcomes import Outcome, Verdict
 from backscroll_conformance.running import judge
 from backscroll_conformance.target import EFFORTS, Target
+from backscroll_conformance.timeline import Call, Timeline
 
 
 def main() -> None:
@@ -53,7 +54,10 @@ def main() -> None:
 
 def as_outcome(told: dict[str, Any]) -> Outcome:
     """An outcome as a child told it."""
-    return Outcome(**told | {"verdict": Verdict(told["verdict"])})
+    timelines = tuple(
+        Timeline(**one | {"calls": tuple(Call(**call) for call in one["calls"])}) for one in told["timelines"]
+    )
+    return Outcome(**told | {"verdict": Verdict(told["verdict"]), "timelines": timelines})
 
 
 def as_answer(told: dict[str, Any]) -> Answer:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import click
@@ -21,9 +22,10 @@ from backscroll_conformance.certificate import summary
 from backscroll_conformance.clauses import Clause, Level, Tier
 from backscroll_conformance.containers import NoServer
 from backscroll_conformance.environment import Environment, environment
+from backscroll_conformance.matrix import matrix
 from backscroll_conformance.outcomes import ExitCode, Gap, Outcome, Verdict, exit_code
 from backscroll_conformance.profiles import DEFAULT, profile
-from backscroll_conformance.report import Report, build, check_ids, load, save
+from backscroll_conformance.report import CERTIFICATE, PAGE, Report, UnknownReport, build, check_ids, load, save
 from backscroll_conformance.servers import is_required, provided
 from backscroll_conformance.suite import without_server
 from backscroll_conformance.target import EFFORTS, FOLDER, Target
@@ -35,7 +37,21 @@ class HarnessFailed(click.ClickException):
     exit_code = ExitCode.HARNESS_FAILED
 
 
-@click.command()
+class _Suite(click.Group):
+    """A run of the suite, unless the first word is one of its commands."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        command = self.commands.get(args[0]) if args else None
+        if command:
+            return command.make_context(f"{info_name} {command.name}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command(
+    cls=_Suite, invoke_without_command=True, subcommand_metavar="", context_settings={"allow_interspersed_args": True}
+)
 @click.argument("name", required=False)
 @click.option("--url", help="Where the database is; env:NAME for the URL in a variable.")
 @click.option(
@@ -49,9 +65,11 @@ class HarnessFailed(click.ClickException):
     "--gap", "gaps", nargs=3, multiple=True, metavar="ID REASON LINK", help="A clause that is known to fail, and why."
 )
 @click.option("--seed", type=int, help="Repeat the random choices of an earlier run.")
-@click.option("--effort", default="normal", show_default=True, type=click.Choice(list(EFFORTS)))
 @click.option(
-    "--report", "folder", type=click.Path(path_type=Path), help="Write report.json, certificate.md, junit.xml."
+    "--effort", default="normal", show_default=True, type=click.Choice(list(EFFORTS)), help="How far random choices go."
+)
+@click.option(
+    "--report", "folder", type=click.Path(path_type=Path), help="Write report.json, report.html and others here."
 )
 @click.option("--from", "earlier", type=click.Path(path_type=Path), help="Read an earlier report.json; run nothing.")
 @click.option("--list", "listing", is_flag=True, help="List the clauses of the profile; run nothing.")
@@ -104,6 +122,29 @@ def conformance(
         if folder:
             save(report, folder)
     _conclude(report, folder)
+
+
+@conformance.command("report")
+@click.argument("reports", nargs=-1, required=True, metavar="REPORT.JSON...", type=click.Path(path_type=Path))
+@click.option(
+    "--output", "-o", default=PAGE, show_default=True, type=click.Path(path_type=Path), help="The page to write."
+)
+def join(reports: tuple[Path, ...], output: Path) -> None:
+    """Join the reports of several runs on one page, with a column for each.
+
+    The page is one file of HTML, which needs no network. It is written also where a run did not pass; exit code 3 says
+    that some report cannot be read.
+    """
+    with _harness():
+        output.write_bytes(matrix([_loaded(path) for path in reports]).encode())
+    click.echo(f"written: {output}")
+
+
+def _loaded(path: Path) -> Report:
+    try:
+        return load(path)
+    except UnknownReport as error:
+        raise HarnessFailed(f"{path}: {error}") from error
 
 
 @contextmanager
@@ -213,6 +254,6 @@ def _conclude(report: Report, folder: Path | None) -> None:
         click.echo(f"not met, though they should be: {', '.join(unmet)}")
     click.echo(f"again: {readable(report.command)}")
     if folder:
-        click.echo(f"written: {folder / 'certificate.md'}")
+        click.echo(f"written: {folder / CERTIFICATE}, {folder / PAGE}")
     sys.stdout.flush()
     raise click.exceptions.Exit(exit_code(report.conclusion))

@@ -27,6 +27,7 @@ from backscroll_conformance.expect import equal, fail, true
 from backscroll_conformance.history import Op, load, save
 from backscroll_conformance.processes import Client, why_not_elsewhere
 from backscroll_conformance.subject import NotApplicable, NotRun, Subject, in_threads, messages, numbered, raise_first
+from backscroll_conformance.timeline import Timeline, around
 from backscroll_conformance.workload import found_in
 
 PROCESSES: Final = 2
@@ -46,6 +47,9 @@ MOST_ROUNDS: Final = 64
 LONGEST_PAUSE: Final = 0.004
 """The longest time, in seconds, by which one of several things is done later than the others."""
 
+MOST_SHOWN: Final = 3
+"""How many of the things that are wrong the evidence of a clause shows."""
+
 
 @attrs.frozen
 class _Judged:
@@ -53,12 +57,14 @@ class _Judged:
 
     Args:
         found: What is wrong.
+        timelines: What went on around it: of each kind, as many as the evidence shows.
         errors: The errors that were raised.
         done: How many calls of a kind were done, by client and kind.
         path: Where the history is kept; empty where nothing is wrong.
     """
 
     found: list[Anomaly]
+    timelines: dict[Anomaly, Timeline]
     errors: list[str]
     done: Counter[tuple[str, str]]
     path: str
@@ -76,7 +82,8 @@ async def _shown(s: Subject, *, clears: bool = False) -> _Judged:
             history, errors = await _history(s, clears=clears)
             found = check(history, window=s.limits.dedupe_turns)
             done = Counter((op.worker.partition(".")[0], op.kind) for op in history if op.outcome == "done")
-            _judged[key] = _Judged(found, errors, done, _kept(history) if found else "")
+            timelines = {one: around(one, history) for kind in Kind for one in _of_kind(found, kind)[:MOST_SHOWN]}
+            _judged[key] = _Judged(found, timelines, errors, done, _kept(history) if found else "")
             for kind in ("append", "read"):
                 s.figures[f"{kind}s done at once"] = sum(done[_name(number), kind] for number in range(PROCESSES))
         shown = _judged[key]
@@ -85,6 +92,10 @@ async def _shown(s: Subject, *, clears: bool = False) -> _Judged:
             if not shown.done[_name(number), kind]:
                 fail("\n".join([f"no {kind} of {_name(number)} was done, so that nothing is shown:", *shown.errors]))
     return shown
+
+
+def _of_kind(found: list[Anomaly], kind: Kind) -> list[Anomaly]:
+    return [one for one in found if one.kind is kind]
 
 
 def _name(number: int) -> str:
@@ -148,11 +159,13 @@ def _clause(id: str, kind: Kind, sentence: str, *needs: Capability) -> Clause:
         if kind is Kind.STALE and _may_be_stale(s):
             raise NotApplicable("declared: reads see what was acknowledged after a while (Consistency.EVENTUAL)")
         shown = await _shown(s)
-        told = [one.text for one in shown.found if one.kind is kind]
+        found = _of_kind(shown.found, kind)
         if kind is Kind.WRONG_ANSWER:
             equal(shown.errors, [], "the errors that calls raised")
-        if told:
-            fail("\n".join([*told[:3], f"{len(told)} in all; the whole history: {shown.path}"]))
+        if found:
+            s.timelines.extend(shown.timelines[one] for one in found[:MOST_SHOWN])
+            told = [one.text for one in found[:MOST_SHOWN]]
+            fail("\n".join([*told, f"{len(found)} in all; the whole history: {shown.path}"]))
 
     check_kind.__doc__ = sentence
     return clause(id, *needs, tier=Tier.CONCURRENT)(check_kind)
@@ -184,9 +197,10 @@ async def cleared(s: Subject) -> None:
     """Clearing while others append MUST take nothing that is appended after it returned."""
     shown = await _shown(s, clears=True)
     equal(shown.errors, [], "the errors that calls raised")
-    found = [one for one in shown.found if not (one.kind is Kind.STALE and _may_be_stale(s))]
+    found = [one for one in shown.found if not (one.kind is Kind.STALE and _may_be_stale(s))][:MOST_SHOWN]
     if found:
-        fail("\n".join([*(f"{one.kind.value}: {one.text}" for one in found[:3]), f"the whole history: {shown.path}"]))
+        s.timelines.extend(shown.timelines[one] for one in found)
+        fail("\n".join([*(f"{one.kind.value}: {one.text}" for one in found), f"the whole history: {shown.path}"]))
 
 
 @clause("CON-010", Capability.REMOVE, tier=Tier.CONCURRENT)

@@ -5,7 +5,6 @@ import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +12,8 @@ import attrs
 
 from backscroll import Store
 from backscroll.errors import PluginError
-from backscroll.registry import registry
 from backscroll.url import parse_url
+from backscroll.versions import drivers_of, plugin_of, version_of
 from backscroll_conformance.target import Target
 
 SUITE: Final = "backscroll-conformance"
@@ -23,9 +22,6 @@ CORE: Final = "backscroll"
 PING_SECONDS: Final = 5.0
 """How long the server may take to say what it is; a backend that ignores it is waited for twice as long."""
 
-_NO_DRIVERS: Final = {CORE, "pluggy", "attrs"}
-
-_NAME: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _PATH: Final = re.compile(r"""(?:(?<![^\s'"(=])(?:/|[A-Za-z]:\\)[^\s'":;,()/\\]+[/\\]|\(path\))[^\s'":;,()]*""")
 
 
@@ -141,13 +137,13 @@ def environment(target: Target, ask: Callable[[Target], Answer] = asked) -> Envi
     Raises:
         InvalidURL: The URL cannot be parsed.
     """
-    plugin = _plugin(target.backend)
+    plugin = plugin_of(target.backend)
     return Environment(
-        suite=_version(SUITE),
-        core=_version(CORE),
+        suite=version_of(SUITE),
+        core=version_of(CORE),
         backend=target.backend,
-        plugin=plugin,
-        drivers=_drivers(plugin) if plugin else (),
+        plugin=Package(plugin.distribution or plugin.name, plugin.version or "") if plugin else None,
+        drivers=_drivers(plugin.distribution) if plugin and plugin.distribution else (),
         url=repr(parse_url(target.url)),
         python=platform.python_version(),
         implementation=platform.python_implementation(),
@@ -158,27 +154,8 @@ def environment(target: Target, ask: Callable[[Target], Answer] = asked) -> Envi
     )
 
 
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _plugin(backend: str) -> Package | None:
-    for plugin in registry.plugins():
-        if backend in {one.name for one in plugin.backends}:
-            return Package(plugin.distribution or plugin.name, plugin.version or "")
-    return None
-
-
-def _drivers(plugin: Package) -> tuple[Package, ...]:
-    """The plugin's own requirements that are installed; an optional one says nothing about what was used."""
-    if plugin.name == CORE or not plugin.version:
-        return ()
-    asked = [line for line in metadata.requires(plugin.name) or () if not re.search(r";.*\bextra\b", line)]
-    names = {match[1].lower() for line in asked if (match := _NAME.match(line))} - _NO_DRIVERS
-    return tuple(Package(name, version) for name in sorted(names) if (version := _version(name)))
+def _drivers(distribution: str) -> tuple[Package, ...]:
+    return tuple(Package(name, version) for name, version in drivers_of(distribution).items())
 
 
 class _Asked:

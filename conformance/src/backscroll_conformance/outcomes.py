@@ -2,9 +2,14 @@
 
 from collections.abc import Iterable
 from enum import Enum, IntEnum
-from typing import Any
+from typing import Any, Final
 
 import attrs
+
+from backscroll_conformance.timeline import Timeline
+
+ADDED: Final = "added"
+"""In the metadata of a field: reports from before it was added lack it, and its default stands in."""
 
 
 class Verdict(Enum):
@@ -54,6 +59,7 @@ class Outcome:
         seconds: How long it took.
         evidence: What was seen, in words for the author of the backend; free of secrets. May be empty where it passed.
         figures: What was measured, by name with its unit, for example ``last(20) at 100 messages (ms)``.
+        timelines: Of anomalies that the evidence tells, the calls around them; free of secrets.
     """
 
     clause: str
@@ -62,6 +68,7 @@ class Outcome:
     seconds: float = 0.0
     evidence: str = ""
     figures: dict[str, Any] = attrs.field(factory=dict)
+    timelines: tuple[Timeline, ...] = attrs.field(default=(), metadata={ADDED: True})
 
 
 @attrs.frozen

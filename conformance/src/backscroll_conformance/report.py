@@ -1,4 +1,4 @@
-"""The report of a run, from which the certificate and the JUnit XML are made: one run, one truth."""
+"""The report of a run, from which the page, the certificate and the JUnit XML are made: one run, one truth."""
 
 import difflib
 import json
@@ -14,12 +14,13 @@ import attrs
 
 from backscroll_conformance.clauses import Clause, Level, Tier
 from backscroll_conformance.environment import SUITE, Environment
-from backscroll_conformance.outcomes import Conclusion, Gap, Outcome, Verdict, conclude
+from backscroll_conformance.outcomes import ADDED, Conclusion, Gap, Outcome, Verdict, conclude
 
 SCHEMA: Final = 1
 """Of `report.json`; raised when a reader of the older one would misunderstand the newer one."""
 
 REPORT: Final = "report.json"
+PAGE: Final = "report.html"
 CERTIFICATE: Final = "certificate.md"
 JUNIT: Final = "junit.xml"
 """What `save` writes."""
@@ -201,7 +202,7 @@ def _with_gap(forms: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
 
 
 def save(report: Report, folder: Path) -> None:
-    """Write `report.json`, `certificate.md` and `junit.xml`; those of an earlier run are replaced.
+    """Write `report.json`, `report.html`, `certificate.md` and `junit.xml`; those of an earlier run are replaced.
 
     A lone surrogate, which no UTF-8 can hold, is written as the six characters of its escape.
 
@@ -211,10 +212,11 @@ def save(report: Report, folder: Path) -> None:
     """
     from backscroll_conformance.certificate import certificate
     from backscroll_conformance.junit import junit
+    from backscroll_conformance.matrix import matrix
 
-    # All three are made before the first is written, so that no two of them tell of different runs.
+    # All of them are made before the first is written, so that no two of them tell of different runs.
     plain = json.dumps(_plain(report), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
-    written = {REPORT: plain, CERTIFICATE: certificate(report), JUNIT: junit(report)}
+    written = {REPORT: plain, PAGE: matrix([report]), CERTIFICATE: certificate(report), JUNIT: junit(report)}
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in written.items():
         (folder / name).write_bytes(text.encode())
@@ -313,9 +315,10 @@ def _made_object(kind: Any, value: dict[str, Any], place: str) -> Any:
     fields = {}
     for field in attrs.fields(kind):
         path = f"{place}.{field.name}".lstrip(".")
-        if field.name not in value:
+        if field.name in value:
+            fields[field.name] = _made(hints[field.name], value[field.name], path)
+        elif not field.metadata.get(ADDED):
             raise _Misfit(f"{path} is missing")
-        fields[field.name] = _made(hints[field.name], value[field.name], path)
     try:
         return kind(**fields)
     except ValueError as error:

@@ -17,6 +17,7 @@ from backscroll_conformance.outcomes import Outcome, Verdict
 from backscroll_conformance.redaction import hide
 from backscroll_conformance.subject import NotApplicable, NotRun, Subject
 from backscroll_conformance.target import Effort, Target
+from backscroll_conformance.timeline import Timeline
 
 STANDARD_LIBRARY: Final = Path(asyncio.__file__).parent
 """Where the steps of an event loop are, which say nothing."""
@@ -41,7 +42,8 @@ def judge(clause: Clause, form: Form, target: Target, seed: int, effort: Effort)
     attempt = _Attempt(clause, form, target, seed, effort)
     verdict, evidence = attempt.run()
     seconds = round(time.monotonic() - began, 3)
-    return Outcome(clause.id, form.value, verdict, seconds, target.redacted(evidence), attempt.figures)
+    timelines = tuple(one.changed(target.redacted) for one in attempt.timelines)
+    return Outcome(clause.id, form.value, verdict, seconds, target.redacted(evidence), attempt.figures, timelines)
 
 
 def _why_not(clause: Clause, capabilities: Any) -> str:
@@ -59,6 +61,7 @@ class _Attempt:
     def __init__(self, clause: Clause, form: Form, target: Target, seed: int, effort: Effort) -> None:
         self.clause, self.form, self.target, self.seed, self.effort = clause, form, target, seed, effort
         self.figures: dict[str, Any] = {}
+        self.timelines: list[Timeline] = []
         self.verdict, self.evidence = Verdict.ERROR, "the clause ended without a word"
 
     def run(self) -> tuple[Verdict, str]:
@@ -92,7 +95,7 @@ class _Attempt:
             failure = error
             raise
         finally:
-            self.figures = subject.figures
+            self.figures, self.timelines = subject.figures, subject.timelines
             try:
                 await subject.finish()
             except Exception as error:

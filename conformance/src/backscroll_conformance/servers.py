@@ -24,11 +24,16 @@ def is_required() -> bool:
     return os.environ.get(REQUIRED) == "required"
 
 
-def _note_unrun(backend: str, reason: str) -> None:
-    """Add a line to the file that the environment variable `UNRUN` names, if it does."""
+def note_unrun(what: str, reason: str) -> None:
+    """Add a line to the file that the environment variable `UNRUN` names, if it does.
+
+    Args:
+        what: What could not run, for example the name of a backend.
+        reason: Why.
+    """
     if path := os.environ.get(UNRUN):
         with Path(path).open("a", encoding="utf-8") as file:
-            file.write(f"{backend}: {' '.join(reason.split())}\n")
+            file.write(f"{what}: {' '.join(reason.split())}\n")
 
 
 @contextmanager
@@ -50,7 +55,7 @@ def running(spec: ServerSpec, run: str | None = None) -> Iterator[Server]:
         except NoServer as error:
             if is_required():
                 raise
-            _note_unrun(spec.backend, str(error))
+            note_unrun(spec.backend, str(error))
             pytest.skip(str(error))
         yield server
 
@@ -104,7 +109,7 @@ def _started(spec: ServerSpec, run: str) -> Iterator[Server]:
         try:
             server = stack.enter_context(shared(spec, run))
         except NoServer as error:
-            _note_unrun(spec.backend, str(error))
+            note_unrun(spec.backend, str(error))
             raise
         yield server
 

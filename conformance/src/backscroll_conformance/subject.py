@@ -15,6 +15,7 @@ from backscroll.envelope import encode_turn
 from backscroll_conformance.clauses import Form
 from backscroll_conformance.expect import Broken
 from backscroll_conformance.target import Effort, Target
+from backscroll_conformance.timeline import Timeline
 
 SECOND: Final = 1_000_000_000
 """In the unit of a store's clock."""
@@ -100,6 +101,7 @@ class Subject:
     Attributes:
         clock: The clock of every store that is opened here; stands still unless moved.
         figures: What the clause measures, for the report.
+        timelines: The calls around what the clause finds wrong, likewise.
         store: A store, as an application has it; its schema is there.
         backend: The backend of that store, called directly.
         capabilities: What the backend declares.
@@ -115,6 +117,7 @@ class Subject:
         self.random: Final = Random(seed)  # noqa: S311  # no randomness here keeps a secret
         self.clock: Final = Clock()
         self.figures: Final[dict[str, Any]] = {}
+        self.timelines: Final[list[Timeline]] = []
         self._token = uuid4().hex[:12]
         self._sessions: list[str] = []
         self._opened: list[Twin] = []

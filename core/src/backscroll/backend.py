@@ -50,6 +50,7 @@ from backscroll.capabilities import (
     unsupported,
 )
 from backscroll.errors import Closed, Unsupported
+from backscroll.examination import Examination, Finding, Severity, clock_ahead, of_health
 from backscroll.loops import LoopLocal
 from backscroll.options import (
     BackendOptions,
@@ -81,6 +82,8 @@ __all__ = [
     "Deadline",
     "Durability",
     "Erasure",
+    "Examination",
+    "Finding",
     "Health",
     "Host",
     "Limits",
@@ -88,6 +91,7 @@ __all__ = [
     "Row",
     "SessionInfo",
     "SessionPage",
+    "Severity",
     "Support",
     "Turn",
     "Window",
@@ -95,6 +99,7 @@ __all__ = [
     "a_text",
     "an_object",
     "choice",
+    "clock_ahead",
     "code_only",
     "declare",
     "option",
@@ -207,6 +212,14 @@ class Backend(ABC):
         """Return the statements that `setup` would run now, for an administrator; none where all is as it should be."""
         raise Unsupported(self.declared.name, "schema_statements", "its setup is not made of statements")
 
+    def examine(self, deadline: Deadline) -> Examination:
+        """Look at the server more closely than `ping`, for ``backscroll doctor``; change nothing.
+
+        What may not be looked at is a finding of `Severity.NOTE`, not an error. An override has what `ping` finds
+        among its findings, best by having `ping` return its `Examination.health`. By default that is all.
+        """
+        return of_health(self.ping(deadline))
+
     # The async twins.
 
     async def aappend(self, session_id: str, turn: Turn, deadline: Deadline) -> Appended:
@@ -260,6 +273,10 @@ class Backend(ABC):
     async def aschema_statements(self, deadline: Deadline) -> tuple[str, ...]:
         """Async twin of `schema_statements`."""
         return await self.in_thread(self.schema_statements, deadline)
+
+    async def aexamine(self, deadline: Deadline) -> Examination:
+        """Async twin of `examine`."""
+        return await self.in_thread(self.examine, deadline)
 
     async def aclose(self) -> None:
         """Async twin of `close`; also releases what belongs to the running loop."""

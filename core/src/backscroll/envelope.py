@@ -10,6 +10,7 @@ ever. A body that does not start with ``{`` is kept for encodings to come (compr
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from json.encoder import encode_basestring
@@ -17,6 +18,7 @@ from math import isfinite
 from typing import Any, Final
 from uuid import UUID
 
+from backscroll.calls import Row
 from backscroll.errors import InvalidMessage
 from backscroll.exact import exact
 from backscroll.message import FIELDS, ROLES, Message, as_message
@@ -43,6 +45,12 @@ _parse: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite).ra
 _turn_id: Final = lru_cache(64)(lambda digits: UUID(int=int(digits, 16)))
 _time: Final = lru_cache(64)(from_microseconds)
 
+
+# How the body of a message begins that is plain text, as most are, and does not expire, as this release writes it.
+_PLAIN: Final = re.compile(
+    r'\{"v":1,"turn_id":"([0-9a-f]{32})","stored_at":[1-9][0-9]{0,16},"expires_at":null,"index":(?:0|[1-9][0-9]{0,8}),'
+    rf'"message":\{{"role":"(?:{"|".join(sorted(ROLES))})","content":(?=")'
+)
 
 _STARTS: Final = {role: f'{{"role":"{role}","content":' for role in ROLES}
 
@@ -143,6 +151,30 @@ def _checked(message: Message, path: str) -> dict[str, Any]:
     if "content" not in fields and fields["role"] != "assistant":
         raise InvalidMessage(f"{path}.content", "only an assistant's message may go without content")
     return fields
+
+
+def turn_of(row: Row) -> str | Unreadable:
+    """The turn_id of a stored message, as 32 hexadecimal digits; where `decode` gives an `Unreadable`, that one.
+
+    It takes a message apart only if it is not plain text, in a third of the time.
+    """
+    if row.expires_at is None and (turn := _turn_of_plain(row.body)):
+        return turn
+    record = decode(*row)
+    return record if isinstance(record, Unreadable) else record.turn_id.hex
+
+
+def _turn_of_plain(body: bytes) -> str | None:
+    """The same of plain text that does not expire; None for everything else."""
+    try:
+        text = body.decode()
+        head = _PLAIN.match(text)
+        # Only an escape can stand for a lone surrogate.
+        if head and "\\u" not in text and text.endswith("}}") and _parse(text, head.end())[1] == len(text) - 2:
+            return head[1]
+    except ValueError:
+        return None
+    return None
 
 
 def decode(seq: int, expires_at: int | None, body: bytes) -> Record | Unreadable:

@@ -1,7 +1,9 @@
-"""`open`: from a URL to a store."""
+"""`open` and `open_admin`: from a URL to a store."""
 
 from typing import Any
 
+from backscroll.admin import Admin
+from backscroll.backend import Backend
 from backscroll.options import fill
 from backscroll.registry import registry
 from backscroll.store import Store
@@ -28,8 +30,24 @@ def open(url: str, **options: Any) -> Store:  # noqa: A001 - it is called backsc
         ...     store.version("chat-1")
         0
     """
+    return Store(_backend(url, options), registry.observer())
+
+
+def open_admin(url: str, **options: Any) -> Admin:
+    """Open a store for those who run it; the same as `open`, and observers are told nothing.
+
+    Args:
+        url: As for `open`.
+        **options: As for `open`.
+
+    Raises:
+        BackscrollError: As `open`.
+    """
+    return Admin(_backend(url, options))
+
+
+def _backend(url: str, options: dict[str, Any]) -> Backend:
     parsed = parse_url(url)
     declared = registry.find(parsed.scheme)
     factory, options_class = registry.resolve(declared)
-    filled = fill(options_class, parsed.scheme, parsed.query, options)
-    return Store(factory(declared, parsed, filled), registry.observer())
+    return factory(declared, parsed, fill(options_class, parsed.scheme, parsed.query, options))

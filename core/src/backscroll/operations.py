@@ -1,10 +1,11 @@
-"""What every operation of `Store` shares: its two forms, how it is run, and who is told of it."""
+"""What every operation of `Store` shares: its two forms, how it is run, who is told of it, and its end."""
 
 import inspect
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from types import TracebackType
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import attrs
 
@@ -69,6 +70,35 @@ class Operations:
         self._closed = False
         self._sizes = tuple(getattr(self.limits, name) for name in SIZES)
         self._surely_fits = min(self._sizes[:2])
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.backend}{' (closed)' if self._closed else ''}>"
+
+    def close(self) -> None:
+        """Release the connections; every later call raises `Closed`. Harmless to repeat."""
+        self._closed = True
+        self._backend.close()
+
+    async def aclose(self) -> None:
+        """Async twin of `close`; also releases what belongs to the running loop."""
+        self._closed = True
+        await self._backend.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
     @property
     def backend(self) -> str:

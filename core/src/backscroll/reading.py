@@ -18,7 +18,7 @@ from backscroll.envelope import decode
 from backscroll.errors import BackscrollError, Closed, Unavailable
 from backscroll.operations import Operations, in_async, in_sync
 from backscroll.retry import Call
-from backscroll.values import Record, SessionInfo, SessionPage, Unreadable, from_microseconds
+from backscroll.values import Health, Record, SessionInfo, SessionPage, Unreadable, from_microseconds
 
 MOST_ROWS: Final = 1_000
 """The most rows that a backend is asked for at once."""
@@ -54,6 +54,14 @@ class _Walk:
 
 class Reading(Operations):
     """The operations that read."""
+
+    async def _ping(self, call: Call, *, timeout: float | None = None) -> Health:
+        """Check that the database answers, and that its settings keep what the backend claims."""
+        call.within(timeout)
+        return await call.ask(self._backend.ping)
+
+    ping = in_sync(_ping)
+    aping = in_async(_ping)
 
     async def _read(
         self,

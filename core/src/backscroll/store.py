@@ -3,15 +3,14 @@
 Each operation is written once, as a coroutine, in `writing` and `reading`, and given to the class in two forms.
 """
 
-from types import TracebackType
-from typing import Self, final
+from typing import final
 
 from backscroll.arguments import checked_session_id
+from backscroll.examination import Examination
 from backscroll.history import History
 from backscroll.operations import in_async, in_sync
 from backscroll.reading import Reading
 from backscroll.retry import Call
-from backscroll.values import Health
 from backscroll.writing import Writing
 
 
@@ -32,9 +31,6 @@ class Store(Writing, Reading):
         observer: Is told of each finished operation; must not raise.
     """
 
-    def __repr__(self) -> str:
-        return f"<Store {self.backend}{' (closed)' if self._closed else ''}>"
-
     def history(self, session_id: str) -> History:
         """One session made handy; no I/O.
 
@@ -43,13 +39,13 @@ class Store(Writing, Reading):
         """
         return History(self, checked_session_id(session_id))
 
-    async def _ping(self, call: Call, *, timeout: float | None = None) -> Health:
-        """Check that the database answers, and that its settings keep what the backend claims."""
+    async def _examine(self, call: Call, *, timeout: float | None = None) -> Examination:
+        """Look at the server more closely than `ping`: also at what is as claimed, and would be wrong in production."""
         call.within(timeout)
-        return await call.ask(self._backend.ping)
+        return await call.ask(self._backend.examine)
 
-    ping = in_sync(_ping)
-    aping = in_async(_ping)
+    examine = in_sync(_examine)
+    aexamine = in_async(_examine)
 
     async def _schema_statements(self, call: Call, *, timeout: float | None = None) -> tuple[str, ...]:
         """The statements that `setup` would run now, for those whose application may not run them.
@@ -62,29 +58,3 @@ class Store(Writing, Reading):
 
     schema_statements = in_sync(_schema_statements)
     aschema_statements = in_async(_schema_statements)
-
-    def close(self) -> None:
-        """Release the connections; every later call raises `Closed`. Harmless to repeat."""
-        self._closed = True
-        self._backend.close()
-
-    async def aclose(self) -> None:
-        """Async twin of `close`; also releases what belongs to the running loop."""
-        self._closed = True
-        await self._backend.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -71,9 +71,17 @@ class Writing(Operations):
             checked_seq("expected_version", expected_version)
         key = new_turn_id() if turn_id is None else as_turn_id(turn_id)
         turn = self._encoded(messages, key, expected_version, ttl, age=0.0 if turn_id is None else None)
+        answer = await self._land(call, session_id, turn)
+        # An id made here was stored by an earlier try of this very call, if it was there already.
+        return attrs.evolve(answer, duplicate=False) if turn_id is None and answer.duplicate else answer
+
+    append = in_sync(_append)
+    aappend = in_async(_append)
+
+    async def _land(self, call: Call, session_id: str, turn: Turn) -> Appended:
+        """Append a turn that is encoded, and again where its outcome is unknown."""
         if not self._is_set_up:
             await self._ensure_setup(call)
-        own = turn_id is None
 
         def attempt(doubtful_since: float | None) -> Awaitable[Appended]:
             if doubtful_since is None:
@@ -83,14 +91,9 @@ class Writing(Operations):
             return call.once(self._backend.append, session_id, attrs.evolve(turn, age=age))
 
         try:
-            answer = await call.insist(attempt)
+            return await call.insist(attempt)
         except OutcomeUnknown as error:
-            raise type(error)(error.reason, key) from error
-        # An id made here was stored by an earlier try of this very call, if it was there already.
-        return attrs.evolve(answer, duplicate=False) if own and answer.duplicate else answer
-
-    append = in_sync(_append)
-    aappend = in_async(_append)
+            raise type(error)(error.reason, turn.turn_id) from error
 
     async def _clear(self, call: Call, session_id: str, *, timeout: float | None = None) -> None:
         """Drop all messages that are there now. The version goes on from where it is, and retries stay known."""
@@ -231,13 +234,14 @@ class Writing(Operations):
         if not 0 <= now <= (expires_at or now) < END_OF_TIME:
             raise InvalidArgument("clock: gives a time that no date can hold: give nanoseconds since 1970")
         bodies, digest = encode_turn(as_list(messages), turn_id, now, expires_at)
-        total = sum(map(len, bodies))
-        if total > self._surely_fits or len(bodies) > self._sizes[2]:
-            self._check_sizes(max(map(len, bodies)), total, len(bodies))
+        self._check_sizes(bodies)
         return Turn(turn_id, digest, bodies, expires_at, purge_in, expected_version, age)
 
-    def _check_sizes(self, *sizes: int) -> None:
+    def _check_sizes(self, bodies: Sequence[bytes]) -> None:
         """Compare with the limits of `SIZES`, in their order."""
-        for name, size, limit in zip(SIZES, sizes, self._sizes, strict=True):
+        total = sum(map(len, bodies))
+        if total <= self._surely_fits and len(bodies) <= self._sizes[2]:
+            return
+        for name, size, limit in zip(SIZES, (max(map(len, bodies)), total, len(bodies)), self._sizes, strict=True):
             if size > limit:
                 raise MessageTooLarge(name, limit, size, ceiling=limit == getattr(self._backend.limits, name))

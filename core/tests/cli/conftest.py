@@ -93,6 +93,19 @@ def next_line() -> Callable[[subprocess.Popen[bytes]], bytes]:
 
 
 @pytest.fixture
+def measuring() -> str:
+    """The code of a process that runs a command, and says in the last line how much memory it took, in KiB."""
+    return (
+        "import re, sys\n"
+        "from backscroll.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        # What getrusage tells of a child begins with the peak of the process that forked it.
+        "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
+        "sys.exit(code)\n"
+    )
+
+
+@pytest.fixture
 def url(tmp_path: Path) -> str:
     """The URL of a file that is not there yet."""
     return f"sqlite:///{tmp_path}/chat.db"

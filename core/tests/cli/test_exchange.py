@@ -216,17 +216,9 @@ def test_database_that_fails_in_between(run: Any, url: str, monkeypatch: pytest.
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of a process's memory in /proc")
-def test_line_of_300_megabytes(process: Any, store: Store, url: str) -> None:
+def test_line_of_300_megabytes(store: Store, url: str, measuring: str) -> None:
     """A line over the limit is passed over without being held, whatever its length; its neighbours are imported."""
-    code = (
-        "import re, sys\n"
-        "from backscroll.cli import main\n"
-        "code = main(sys.argv[1:])\n"
-        # What getrusage tells of a child begins with the peak of the process that forked it.
-        "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
-        "sys.exit(code)\n"
-    )
-    command = [sys.executable, "-c", code, "import", "-", url, "--max-line-bytes", str(1 << 20), "--json"]
+    command = [sys.executable, "-c", measuring, "import", "-", url, "--max-line-bytes", str(1 << 20), "--json"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdin is not None
         child.stdin.write(line("before", "hi") + b'{"messages": [{"role": "user", "content": "')

@@ -81,14 +81,28 @@ def redis_server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def kafka_servers() -> Iterator[str]:
-    """The address of a Kafka broker."""
+def kafka_server() -> Iterator[Server]:
+    """A Kafka broker."""
     from backscroll_kafka.plugin import backscroll_servers
 
     (spec,) = backscroll_servers()
     with running(spec) as server:
-        (host,) = parse_url(server.url).hosts
-        yield f"{host.name}:{host.port}"
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_servers(kafka_server: Server) -> str:
+    """The address of a Kafka broker."""
+    (host,) = parse_url(kafka_server.url).hosts
+    return f"{host.name}:{host.port}"
+
+
+@pytest.fixture(scope="session")
+def admin(kafka_servers: str) -> Any:
+    """The driver's client for Kafka's administrators."""
+    from confluent_kafka.admin import AdminClient
+
+    return AdminClient({"bootstrap.servers": kafka_servers})
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka.admin import ConfigResource
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from released import KafkaChatMessageHistory as Released
 
@@ -69,12 +69,6 @@ def write(released: Any, begin: int, end: int) -> None:
         written = time.time_ns() // 1_000_000
         while time.time_ns() // 1_000_000 == written:
             pass
-
-
-@pytest.fixture(scope="session")
-def admin(kafka_servers: str) -> Any:
-    """The driver's client for administrators."""
-    return AdminClient({"bootstrap.servers": kafka_servers})
 
 
 def contents(messages: list[BaseMessage]) -> list[Any]:

@@ -287,6 +287,17 @@ def test_only_the_sessions_that_are_named_are_moved(on_redis: Kind, run: Run, ur
     assert [*store.sessions()] == ["a", "c"]
 
 
+def test_what_is_moved_may_expire(in_sql: Kind, run: Run, url: str) -> None:
+    """After the seconds that are given, from the move on, and not before."""
+    in_sql.write("alice", *MESSAGES)
+    assert run(in_sql.source, url, "--ttl", 3_600).code == 0
+    for later, kept in ((3_500, MESSAGES), (3_700, [])):
+        moment = time.time_ns() + later * 1_000_000_000
+        with backscroll.open(url, clock=lambda moment=moment: moment) as store:
+            assert held(store, "alice") == kept
+    assert run(in_sql.source, url, "--ttl", 0).code == 2
+
+
 def test_damaged_rows_of_redis_are_told(on_redis: Kind, run: Run, url: str, store: Store) -> None:
     """By list and index; the rest is moved."""
     written = on_redis.written("alice")

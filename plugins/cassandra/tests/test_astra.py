@@ -13,6 +13,7 @@ from astra import TOKEN, Authority, Proxy, administrator, guarding, metadata, se
 from conftest import CASSANDRA
 
 import backscroll
+from backscroll.backend import Severity
 from backscroll.errors import InvalidOption, StorageError, Unavailable
 from backscroll.url import parse_url
 from backscroll_conformance.containers import Server
@@ -105,6 +106,10 @@ def test_the_rights_that_the_page_names_are_enough(guarded: Server, keyspace: An
             store.delete("r")
             [problem] = store.ping().problems
             assert "GRANT SELECT ON system_views.settings" in problem
+            with backscroll.open(f"cassandra://{user}:pw@{where}?setup=never", durability="process") as careless:
+                assert careless.ping().problems == ()
+                [_, unseen] = careless.examine().findings
+                assert (unseen.severity, unseen.page) == (Severity.NOTE, "docs/cassandra.md#permissions")
             session.execute(f"GRANT SELECT ON system_views.settings TO {user}")
             end = time.monotonic() + 10
             while store.ping().problems:

@@ -11,12 +11,14 @@ from uuid import uuid4
 
 import attrs
 import pytest
+from cassandra import ConsistencyLevel
 from cassandra.cluster import Cluster
 from cassandra.query import dict_factory
 from conftest import CASSANDRA
 
 import backscroll
 from backscroll import Store
+from backscroll.backend import Severity
 from backscroll.errors import (
     InvalidOption,
     InvalidURL,
@@ -38,6 +40,11 @@ Opened = Callable[..., Store]
 Ask = Callable[..., list[tuple[Any, ...]]]
 
 HOUR = 3_600_000_000
+
+LEVELS = {
+    "local": (ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_SERIAL),
+    "global": (ConsistencyLevel.QUORUM, ConsistencyLevel.SERIAL),
+}
 
 
 def message(text: object) -> dict[str, str]:
@@ -83,6 +90,25 @@ def test_a_session_brought_along_is_left_as_it_is(
     [row] = session.execute("SELECT key FROM local")
     assert row == {"key": "local"}
     assert (session.row_factory, session.default_timeout, session.keyspace) == (dict_factory, 7.5, "system")
+
+
+@pytest.mark.filterwarnings("ignore:.*load_balancing_policy")
+@pytest.mark.parametrize("consistency", LEVELS)
+def test_the_consistency_is_that_of_every_request(
+    connect: Callable[..., Any], keyspace: str, opened: Opened, session_id: str, consistency: str
+) -> None:
+    """Of one data centre or of all: reads belong to the same order as the writes."""
+    plain, serial = LEVELS[consistency]
+    session, sent = connect(), []
+    session.add_request_init_listener(lambda request: sent.append(request.message))
+    store = opened(f"cassandra:///{keyspace}", session=session, consistency=consistency)
+    store.setup()
+    sent.clear()
+    store.append(session_id, [message("a"), message("b")])
+    store.remove(session_id, [0])
+    assert texts(store, session_id) == ["b"]
+    assert {one.serial_consistency_level for one in sent} == {serial}
+    assert {one.consistency_level for one in sent} == {plain, serial}
 
 
 @pytest.mark.filterwarnings("ignore:.*load_balancing_policy")
@@ -371,6 +397,13 @@ def test_a_turn_over_the_servers_own_limit_is_told(session_id: str) -> None:
         backscroll.open(server.url, max_message_bytes=2 << 20) as store,
     ):
         assert any("commitlog_sync is periodic" in problem for problem in store.setup().problems)
+        with backscroll.open(server.url, durability="process") as careless:
+            assert careless.ping().problems == ()
+            [_, periodic] = careless.examine().findings
+            assert (periodic.severity, periodic.seen.partition(",")[0]) == (
+                Severity.WARNING,
+                "commitlog_sync is periodic",
+            )
         with pytest.raises(MessageTooLarge, match="max_turn_bytes"):
             store.append(session_id, message("x" * 1_500_000))
         assert store.version(session_id) == 0

@@ -133,6 +133,7 @@ def test_a_node_that_is_lost_in_mid_stream_loses_and_doubles_nothing(nodes: list
     for how in ("frozen", "killed"):
         with backscroll.open(_url(nodes, how), durability="replicated", timeout=30) as store:
             assert store.setup().problems == ()
+            assert store.examine().findings == ()
             longest: list[float] = []
             while len(longest) < TRIES and min(longest, default=BACK + 1) > BACK:
                 if longest and how == "killed":

@@ -22,6 +22,7 @@ from told import message, texts
 import backscroll
 from backscroll.errors import StorageError
 from backscroll_conformance.containers import Server, free_ports, start
+from backscroll_kafka.access import settings_of
 
 PASSWORD = "let-me-in"
 SCRAM = {"SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256, "SCRAM-SHA-512": ScramMechanism.SCRAM_SHA_512}
@@ -168,3 +169,17 @@ def test_a_certificate_of_the_client_is_shown(secured: Secured) -> None:
     works(url, **trusted, **mine, **{"ssl.key.password": PASSWORD})
     is_refused("no TLS with the broker", url, **trusted)
     is_refused("does not take the settings", url, **trusted, **mine, **{"ssl.key.password": "canary"})
+
+
+def test_the_brokers_know_the_clients_by_their_name() -> None:
+    """By the one that is given, or by ours."""
+    for given, known in (({}, "backscroll"), ({"client.id": "kiosk"}, "kiosk")):
+        with backscroll.open("kafka://localhost/chat", **given) as store:
+            assert settings_of(store._backend.url, store._backend.options)["client.id"] == known
+
+
+def test_what_a_store_keeps_in_memory_is_bounded_by_the_options() -> None:
+    """The index and the newest messages, each by its own."""
+    with backscroll.open("kafka://localhost/chat?index_mib=3&cache_mib=2") as store:
+        views = store._backend._views
+        assert (views._index_bytes, views._cache_bytes) == (3 << 20, 2 << 20)

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
 
@@ -11,12 +14,13 @@ import attrs
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from conftest import KAFKA
-from told import make, message, texts, turn_of, write
+from told import make, message, texts, turn_of, until, write
 
 import backscroll
 from backscroll import Store
 from backscroll.backend import Deadline
 from backscroll.errors import (
+    Closed,
     InvalidOption,
     InvalidURL,
     OutcomeUnknown,
@@ -321,6 +325,45 @@ def test_a_broker_that_is_not_there_is_told(session_id: str) -> None:
         for call in (lambda: store.last(session_id), lambda: store.append(session_id, message("a")), store.ping):
             with pytest.raises(Unavailable):
                 call()
+
+
+def test_whoever_waits_is_told_at_once_that_the_store_was_closed() -> None:
+    """Also where the broker stands still; and then nothing of the store is left open."""
+
+    def go_on(store: Store, ended: list[type], call: Callable[[Store], object]) -> None:
+        while True:
+            try:
+                call(store)
+            except (Closed, OutcomeUnknown) as error:
+                ended.append(type(error))
+                return
+
+    calls: list[Callable[[Store], object]] = [
+        lambda store: store.last("a"),
+        lambda store: store.info("b"),
+        lambda store: store.append("c", message("c")),
+    ]
+    left: list[int] = []
+    with running(KAFKA) as server:
+        for _ in range(2):
+            store, ended = backscroll.open(server.url), list[type]()
+            for call in calls:
+                call(store)
+            threads = [threading.Thread(target=go_on, args=(store, ended, call)) for call in calls]
+            with server.paused():
+                for thread in threads:
+                    thread.start()
+                until(lambda store=store: store._backend._connections._asking)
+                begin = time.monotonic()
+                store.close()
+                for thread in threads:
+                    thread.join()
+                assert time.monotonic() - begin < 1
+            assert len(ended) == len(calls)
+            del store
+            until(lambda: not any(thread.name.startswith("backscroll-kafka") for thread in threading.enumerate()))
+            left.append(len([*Path("/proc/self/fd").iterdir()]))
+    assert left[1] <= left[0]
 
 
 def test_what_does_not_go_together_is_refused() -> None:

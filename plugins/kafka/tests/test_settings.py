@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from backscroll.backend import Severity
 from backscroll_kafka.connections import Topic
 from backscroll_kafka.options import KafkaOptions
-from backscroll_kafka.settings import Seen, health, of_a_new_topic
+from backscroll_kafka.settings import Seen, examined, of_a_new_topic
 
 TOPIC = Topic("id", 2, 0, 3)
 
@@ -15,7 +16,7 @@ MONTH = 30 * 86_400.0
 
 def _problems(given: dict[str, str], **options: Any) -> tuple[str, ...]:
     claimed = KafkaOptions(**options)
-    return health(Seen("topic", TOPIC, {**of_a_new_topic(claimed), **given}, "Kafka"), claimed).problems
+    return examined(Seen("topic", TOPIC, {**of_a_new_topic(claimed), **given}, "Kafka"), claimed).health.problems
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,21 @@ def test_a_setting_that_loses_messages_is_told(given: dict[str, str], options: d
 def test_a_topic_that_keeps_what_is_claimed_is_fine(given: dict[str, str], options: dict[str, Any]) -> None:
     """It may keep more."""
     assert _problems(given, **options) == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"min.insync.replicas": "1"}, "3 brokers hold the topic and min.insync.replicas is 1"),
+        ({"min.insync.replicas": "2", "unclean.leader.election.enable": "true"}, "unclean.leader.election.enable=true"),
+    ],
+)
+def test_what_the_loss_of_a_broker_takes_is_told_where_nothing_is_claimed_of_it(
+    given: dict[str, str], text: str
+) -> None:
+    """It is no problem of ping then, and wrong in production."""
+    options = KafkaOptions()
+    seen = examined(Seen("topic", TOPIC, {**of_a_new_topic(options), **given}, "Kafka"), options)
+    [finding] = seen.findings
+    assert (finding.severity, seen.health.problems) == (Severity.WARNING, ())
+    assert text in finding.seen

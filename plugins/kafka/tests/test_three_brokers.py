@@ -98,6 +98,7 @@ def test_a_leader_that_is_killed_in_mid_stream_loses_and_doubles_nothing(cluster
     url = f"kafka://{cluster.addresses}/killed?partitions={PARTITIONS}&replication=3"
     with backscroll.open(url, durability="replicated") as store:
         assert store.setup().problems == ()
+        assert store.examine().findings == ()
         acknowledged = _stream(store, cluster)
         with backscroll.open(url, durability="replicated") as other:
             for each in (store, other):

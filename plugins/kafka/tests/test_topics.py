@@ -1,8 +1,10 @@
 """Which topics are made, and which are refused."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -125,6 +127,17 @@ def test_what_is_over_a_limit_of_the_topic_is_told_with_the_setting(
         tight._backend.append(session_id, attrs.evolve(turn_of(store, "x"), bodies=(b"x" * 2_000_000,)), Deadline(10))
     assert store.version(session_id) == 0
     assert tight.append(session_id, message("fits")).version
+
+
+def test_turns_that_each_fit_do_not_become_too_large_together(admin: Any, topic: str, opened: Opened) -> None:
+    """However many are on their way at once."""
+    make(admin, topic, partitions=1, max_message_bytes="70000")
+    store = opened("partitions=1", max_turn_bytes=60_000)
+    contents = [os.urandom(12_500).hex() for _ in range(60)]
+    with ThreadPoolExecutor(30) as pool:
+        for _ in pool.map(lambda content: store.append("all", message(content)), contents):
+            pass
+    assert sorted(texts(store, "all")) == sorted(contents)
 
 
 def test_retention_that_nobody_asked_for_is_told(admin: Any, topic: str, opened: Opened) -> None:

@@ -61,6 +61,7 @@ port $3
 bind 0.0.0.0
 protected-mode no
 requirepass guard
+user reader on >peek allcommands allchannels
 sentinel monitor chats 127.0.0.1 $1 1
 sentinel auth-pass chats s3cret
 sentinel down-after-milliseconds chats 500

@@ -3,12 +3,13 @@
 from collections import Counter
 from uuid import uuid4
 
+import attrs
 import pytest
 from redis.crc import key_slot
 
-from backscroll.backend import Durability, Health, SessionPage, Turn
+from backscroll.backend import Durability, Examination, Finding, SessionPage, Severity, Turn
 from backscroll_redis.layout import SHARDS, Layout, schema_version, slot_of
-from backscroll_redis.settings import Claim, health, together
+from backscroll_redis.settings import Claim, Told, examined, together
 
 HOSTILE = ["s", "}", "{", "{}", "a}b", "a%7Db", "a%b", "%", "}:messages", "s}:session", "ä", "s:messages", "\0", " s"]
 
@@ -72,23 +73,32 @@ def test_the_schema_has_a_version(found: bytes, version: int | None) -> None:
 
 
 def test_a_server_that_tells_little_is_not_blamed() -> None:
-    """Where CONFIG is refused and INFO is short, nothing is said to be wrong."""
+    """Where CONFIG is refused and INFO is short, nothing is said to be wrong, but what could not be seen."""
     claim = Claim(Durability.PROCESS)
-    assert health(b"", [], claim).problems == ()
-    assert health(b"# Server\r\nvalkey_version:8.1\r\n", [], claim).server == "Valkey 8.1"
+    seen = examined(Told(b""), claim)
+    assert (seen.health.problems, seen.clock_ahead) == ((), None)
+    assert [(finding.severity, finding.seen.partition(" could")[0]) for finding in seen.findings] == [
+        (Severity.NOTE, "appendfsync and save"),
+        (Severity.NOTE, "maxmemory_policy and aof_enabled"),
+    ]
+    assert examined(Told(b"# Server\r\nvalkey_version:8.1\r\n"), claim).server == "Valkey 8.1"
 
 
 def test_a_claim_that_a_failover_breaks_is_told() -> None:
     """Replicas of a cluster take over by themselves, those of a single server do not."""
-    info = b"role:master\r\nconnected_slaves:1\r\naof_enabled:1\r\n"
-    assert any("takes over" in problem for problem in health(info, [], Claim(Durability.SERVER, True)).problems)
-    assert health(info, [], Claim(Durability.SERVER, False)).problems == ()
+    told = Told(b"role:master\r\nconnected_slaves:1\r\naof_enabled:1\r\n")
+    assert any("takes over" in problem for problem in examined(told, Claim(Durability.SERVER, True)).health.problems)
+    assert examined(told, Claim(Durability.SERVER, False)).health.problems == ()
 
 
-def test_the_health_of_several_servers_names_each() -> None:
-    """One alone goes without its address."""
-    one, other = Health("Redis 7.0.15", ()), Health("Redis 7.0.15", ("it is full",))
-    assert together([(("a", 1), other)]) == other
-    assert together([(("a", 1), one), (("b", 2), other)]) == Health(
-        "Redis 7.0.15, a cluster of 2 masters", ("b:2: it is full",)
+def test_what_is_seen_of_several_servers_names_each() -> None:
+    """One alone goes without its address; the clock is the one that is off the most."""
+    full = Finding(Severity.ERROR, "it is full")
+    one = Examination(server="Redis 7.0.15", clock_ahead=0.5)
+    other = Examination(server="Redis 7.0.15", clock_ahead=-2.0, findings=(full,))
+    assert together([(("a", 1), other)], "version 1") == attrs.evolve(other, schema="version 1")
+    assert together([(("a", 1), one), (("b", 2), other)], Finding(Severity.ERROR, "lost")) == Examination(
+        server="Redis 7.0.15, a cluster of 2 masters",
+        clock_ahead=-2.0,
+        findings=(Finding(Severity.ERROR, "lost"), Finding(Severity.ERROR, "b:2: it is full")),
     )

@@ -84,3 +84,15 @@ def test_what_sentinels_refuse_is_told(group: groups.Group) -> None:
         backscroll.open(f"{url_of(group)}&durability=server")
     with pytest.raises(InvalidURL, match="as in /mymaster"):
         backscroll.open("redis+sentinel://localhost:26379")
+
+
+async def test_the_sentinels_have_users_of_their_own(group: groups.Group) -> None:
+    """Who is let in by them is not who is let in by the master; a wrong one is told."""
+    login = "sentinel_username=reader&sentinel_password=peek"
+    store = backscroll.open(url_of(group).replace("sentinel_password=guard", login))
+    store.append("s", {"role": "user", "content": "one"})
+    assert [record.message.content for record in await store.alast("s")] == ["one"]
+    await store.aclose()
+    other = backscroll.open(url_of(group) + "&sentinel_username=reader")
+    with other, pytest.raises(StorageError, match="WRONGPASS"):
+        other.last("s")

@@ -116,3 +116,32 @@ async def test_only_the_right_certificate_is_taken(
             await other.aappend("s", MESSAGE)
     sync.close()
     await other.aclose()
+
+
+async def test_a_certificate_of_the_client_is_shown(
+    authority: trustme.CA, certificates: dict[str, str], server: Server, tmp_path: Path
+) -> None:
+    """A server that asks for one lets nobody in without it, in both forms."""
+    mine = authority.issue_cert("client@example.org")
+    mine.cert_chain_pems[0].write_to_path(str(tmp_path / "client.pem"))
+    mine.private_key_pem.write_to_path(str(tmp_path / "client.key"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    terminated = Terminated(urlsplit(server.url).port or 0, context)
+    url = f"rediss://localhost:{terminated.port}/0?timeout=1&tls_ca={quote(certificates['right'])}"
+    shown = {"tls_cert": str(tmp_path / "client.pem"), "tls_key": str(tmp_path / "client.key")}
+    known, unknown = backscroll.open(url, **shown), backscroll.open(url)
+    try:
+        known.append("shown", MESSAGE)
+        await known.aappend("shown", MESSAGE)
+        assert known.count("shown") == 2
+        with pytest.raises(Unavailable):
+            unknown.last("shown")
+        with pytest.raises(Unavailable):
+            await unknown.alast("shown")
+    finally:
+        await known.aclose()
+        await unknown.aclose()
+        terminated.close()

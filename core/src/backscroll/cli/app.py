@@ -11,19 +11,24 @@ from typing import Any, Final
 import click
 
 from backscroll.admission import nearest
+from backscroll.cli.doctor import doctor
 from backscroll.cli.exchange import export_, import_
 from backscroll.cli.exit_codes import MEANINGS, ExitCode
 from backscroll.cli.failures import explained
 from backscroll.cli.output import prepare_streams, tell
 from backscroll.cli.reading import sessions, show
 from backscroll.cli.tour import tour
+from backscroll.cli.transfer import copy_
 from backscroll.cli.upkeep import ping, plugins, setup
 from backscroll.cli.writing import append
 from backscroll.hookspecs import PROJECT
 from backscroll.registry import registry
 
 BUILT_IN: Final = MappingProxyType(
-    {str(command.name): command for command in (tour, append, show, sessions, import_, export_, setup, ping, plugins)}
+    {
+        str(command.name): command
+        for command in (tour, append, show, sessions, import_, export_, copy_, setup, ping, doctor, plugins)
+    }
 )
 """The commands of this package, in the order of the help."""
 

@@ -34,7 +34,7 @@ from uuid import UUID
 import attrs
 
 from backscroll.cli.jsonl import Conversation
-from backscroll.cli.landing import land
+from backscroll.cli.landing import CONFLICTS, land
 from backscroll.envelope import encode_turn
 from backscroll.errors import MessageTooLarge, VersionConflict, WindowExceeded
 from backscroll.message import Message
@@ -51,9 +51,6 @@ MOST_KEYS: Final = 100_000
 """How many keys of live records are remembered for them in all."""
 
 LARGEST_PAGE: Final = 128
-CONFLICTS: Final = 1_000
-"""How often in a row another writer may be faster."""
-
 _LOW: Final = (1 << 62) - 1
 
 _canonical: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True).encode

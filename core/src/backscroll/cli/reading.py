@@ -12,6 +12,7 @@ import backscroll
 from backscroll.cli.exit_codes import ExitCode
 from backscroll.cli.output import console, dumps, emit, emit_json, escaped, on_terminal, readable, tell
 from backscroll.message import Message
+from backscroll.reading import Reading
 from backscroll.store import Store
 from backscroll.values import Record, Unreadable
 
@@ -71,7 +72,7 @@ def sessions(url: str, prefix: str, as_json: bool) -> None:
         tell("note", "there is no such session: is the URL right?")
 
 
-def all_sessions(store: Store, prefix: str = "") -> Iterator[str]:
+def all_sessions(store: Reading, prefix: str = "") -> Iterator[str]:
     """The ids of all sessions, page by page."""
     page = store.sessions(prefix=prefix)
     yield from page

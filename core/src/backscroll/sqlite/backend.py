@@ -16,6 +16,7 @@ from backscroll.backend import (
     Backend,
     Deadline,
     Durability,
+    Examination,
     Health,
     Page,
     Row,
@@ -39,6 +40,7 @@ from backscroll.sqlite import layout
 from backscroll.sqlite.connections import MEMORY, Connection
 from backscroll.sqlite.file import File, bounded
 from backscroll.sqlite.options import SQLiteOptions
+from backscroll.sqlite.settings import findings
 
 OLDEST_SQLITE: Final = (3, 37, 0)
 """The first SQLite with STRICT tables."""
@@ -66,7 +68,7 @@ class SQLiteBackend(Backend):
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise PluginError(f"sqlite: this Python has SQLite {sqlite3.sqlite_version}; 3.37 or later is needed")
         lasting = options.durability == "server"
-        path = _path(url)
+        path = path_of(url)
         if path == MEMORY or not lasting:
             self.limits = attrs.evolve(self.limits, durability=Durability.PROCESS)
         self._file = File(path, "FULL" if lasting else "NORMAL", self.limits.max_message_bytes)
@@ -134,17 +136,23 @@ class SQLiteBackend(Backend):
 
     def ping(self, deadline: Deadline) -> Health:
         """Ask the file for its journal mode."""
-        problems = []
-        server = f"SQLite {sqlite3.sqlite_version}"
+        return self.examine(deadline).health
+
+    def examine(self, deadline: Deadline) -> Examination:
+        """Ask the file how it is written; its clock is the machine's."""
+        mode, in_memory = None, self._file.connections.in_memory
         with self._file.snapshot(deadline) as db:
-            mode = "wal"
-            server += "" if db is not None or self._file.connections.in_memory else " (nothing is stored there yet)"
             if db is not None:
                 db.execute(layout.OWNER).fetchone()  # only in reading does it learn of another mode
-                mode = db.execute("PRAGMA journal_mode").fetchone()[0]
-        if mode not in ("wal", "memory"):
-            problems.append(f"journal_mode is {mode}, so that readers and writers wait for each other: call setup()")
-        return Health(server, tuple(problems))
+                (mode,) = db.execute("PRAGMA journal_mode").fetchone()
+        is_there = mode is not None
+        server = f"SQLite {sqlite3.sqlite_version}"
+        return Examination(
+            server=server if is_there or in_memory else f"{server} (nothing is stored there yet)",
+            schema=f"version {layout.SCHEMA_VERSION}" if is_there else "not there yet",
+            clock_ahead=0.0,
+            findings=tuple(findings(mode, self.options, in_memory=in_memory)),
+        )
 
     def count(self, session_id: str, now: int, deadline: Deadline) -> int:
         """Count the session's range of ids."""
@@ -204,7 +212,12 @@ class SQLiteBackend(Backend):
         self.release_threads()
 
 
-def _path(url: URL) -> str:
+def path_of(url: URL) -> str:
+    """The absolute path of the file that a URL names, or `connections.MEMORY`.
+
+    Raises:
+        InvalidURL: It names none.
+    """
     if url.hosts or url.username is not None:
         raise InvalidURL("sqlite: a file has no host: write sqlite:///chat.db, or sqlite:////absolute/chat.db")
     path = url.path.removeprefix("/")

@@ -14,7 +14,7 @@ from backscroll.errors import InvalidArgument, UnreadableMessage
 from backscroll.url import parse_url
 from backscroll_langchain.dropin import DropIn
 from backscroll_langchain.kafka_beside import Beside
-from backscroll_langchain.kafka_cluster import left
+from backscroll_langchain.kafka_deadlines import left
 from backscroll_langchain.kafka_original import OURS, TIMEOUT
 from backscroll_langchain.kafka_reading import Begin, Reading
 from backscroll_langchain.messages import from_langchain_all

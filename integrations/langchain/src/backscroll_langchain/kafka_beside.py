@@ -14,9 +14,9 @@ from backscroll.backend import Deadline
 from backscroll.errors import DeadlineExceeded
 from backscroll.url import parse_url
 from backscroll_kafka import servers_of
-from backscroll_langchain.kafka_cluster import left
+from backscroll_langchain.kafka_deadlines import left
 from backscroll_langchain.kafka_original import KafkaOriginal
-from backscroll_langchain.kafka_positions import Position, group_of
+from backscroll_langchain.kafka_positions import Position
 from backscroll_langchain.sharing import Lazy
 
 TOPIC: Final = "backscroll_langchain_positions"
@@ -113,7 +113,7 @@ class Beside(KafkaOriginal):
             claims = self.claims.get()
             claims.setup(timeout=left(deadline))
             claims.version(session_id, timeout=left(deadline))
-            self.cluster.committed(group_of(session_id), deadline)
+            self.cluster.partitions(session_id, deadline)
             self.is_prepared = True
 
     def close(self) -> None:

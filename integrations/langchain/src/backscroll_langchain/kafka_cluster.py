@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -21,11 +20,10 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from backscroll.backend import Deadline
-from backscroll.errors import DeadlineExceeded, StorageError, Unavailable
+from backscroll.errors import StorageError, Unavailable
 from backscroll_kafka import COMMON, SCAN, is_missing, keep, refused
-
-AGAIN: Final = 0.05
-"""After how many seconds a request is repeated to which the brokers had no answer."""
+from backscroll_langchain.kafka_deadlines import AGAIN, late, left
+from backscroll_langchain.kafka_groups import Groups
 
 LONGEST_TRY: Final = 5.0
 """After how many seconds a request is given up, so that it can be sent again."""
@@ -38,15 +36,6 @@ _READING: Final = {
     "auto.offset.reset": "earliest",  # where retention was faster, from there on
     "queued.max.messages.kbytes": 16_384,
 }
-
-_OF_GROUPS: Final = {
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "the user lacks the right READ on the groups: grant it",
-    KafkaError.UNKNOWN_MEMBER_ID: "a consumer has joined the group: let it leave",
-    KafkaError.NON_EMPTY_GROUP: "a consumer has joined the group: let it leave",
-    KafkaError.REBALANCE_IN_PROGRESS: "a consumer has joined the group: let it leave",
-    KafkaError.INVALID_COMMIT_OFFSET_SIZE: "what has to be noted with the position is too long for the brokers",
-}
-"""Why the position of a group cannot be told or moved, with what to do."""
 
 Span = tuple[int, int]
 """From which offset on, and up to which, exclusive."""
@@ -70,17 +59,6 @@ class Record(NamedTuple):
     value: bytes
 
 
-class Committed(NamedTuple):
-    """Where a consumer group is in a partition, and what it noted there."""
-
-    offset: int
-    note: str
-
-
-Place = tuple[str, int]
-"""A topic and one of its partitions."""
-
-
 class Cluster:
     """The clients are made at their first use, and serve any thread and any number of sessions.
 
@@ -90,6 +68,7 @@ class Cluster:
 
     def __init__(self, servers: str) -> None:
         self._settings: Final = {**COMMON, "bootstrap.servers": servers}
+        self.groups: Final = Groups(self._settings)
         self._lock: Final = threading.Lock()
         self._reading: Final = threading.Lock()
         self._admin: Any = None
@@ -99,20 +78,22 @@ class Cluster:
     def keep(self) -> None:
         """Never free the clients, in the child of a fork: that would wait for threads which only the parent has."""
         keep(self._admin, self._consumer)
+        self.groups.keep()
 
     def close(self) -> None:
-        """End the client that reads, as soon as nobody reads; the other one ends when nobody waits for it."""
+        """End the client that reads, as soon as nobody reads; the others end when nobody waits for them."""
         with self._reading:
             consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()
         self._admin = None
+        self.groups.close()
 
     # Topics.
 
     def names(self, deadline: Deadline) -> list[str]:
         """The names of all topics but Kafka's own."""
-        listed = self._insist(lambda seconds: _at_once(lambda: self._client().list_topics(timeout=seconds)), deadline)
+        listed = self._insist(lambda client, seconds: _at_once(lambda: client.list_topics(timeout=seconds)), deadline)
         return sorted(name for name in listed.topics if not name.startswith("__"))
 
     def topic(self, name: str, deadline: Deadline) -> Topic | None:
@@ -123,7 +104,9 @@ class Cluster:
             return None
 
     def partitions(self, name: str, deadline: Deadline) -> int:
-        """How many partitions a topic has; 0 where it is not there."""
+        """How many partitions a topic has; 0 where it is not there, or is no topic's name."""
+        if not is_topic_name(name):
+            return 0
         try:
             return len(self._described(name, deadline).partitions)
         except _Missing:
@@ -132,7 +115,7 @@ class Cluster:
     def delete(self, name: str, deadline: Deadline) -> None:
         """Delete a topic; done when the brokers do not know it any more."""
         with suppress(_Missing):
-            self._insist(lambda seconds: self._client().delete_topics([name], request_timeout=seconds)[name], deadline)
+            self._insist(lambda client, seconds: client.delete_topics([name], request_timeout=seconds)[name], deadline)
             while self._described(name, deadline):
                 time.sleep(AGAIN)
 
@@ -150,16 +133,16 @@ class Cluster:
     def _offsets(self, places: Sequence[Any], spec: Any, deadline: Deadline) -> list[int]:
         asked = dict.fromkeys(places, spec)
 
-        def ask(seconds: float) -> Any:
-            return [*self._client().list_offsets(asked, request_timeout=seconds).values()]
+        def ask(client: Any, seconds: float) -> Any:
+            return [*client.list_offsets(asked, request_timeout=seconds).values()]
 
         return [answer.offset for answer in self._insist(ask, deadline)]
 
     def _described(self, name: str, deadline: Deadline) -> Any:
         wanted = TopicCollection([name])
 
-        def ask(seconds: float) -> Any:
-            return self._client().describe_topics(wanted, request_timeout=seconds)[name]
+        def ask(client: Any, seconds: float) -> Any:
+            return client.describe_topics(wanted, request_timeout=seconds)[name]
 
         return self._insist(ask, deadline)
 
@@ -190,42 +173,13 @@ class Cluster:
     @contextmanager
     def _consuming(self, deadline: Deadline) -> Iterator[Any]:
         if not self._reading.acquire(timeout=deadline.remaining()):
-            raise _late(deadline)
+            raise late(deadline)
         try:
             if self._consumer is None:
                 self._consumer = Consumer({**self._settings, **_READING})
             yield self._consumer
         finally:
             self._reading.release()
-
-    # Groups.
-
-    def committed(self, group: str, deadline: Deadline) -> dict[Place, Committed]:
-        """Where a consumer group is, in all partitions where it is anywhere."""
-        asked = [ConsumerGroupTopicPartitions(group)]
-
-        def ask(seconds: float) -> Any:
-            return self._client().list_consumer_group_offsets(asked, request_timeout=seconds)[group]
-
-        told = self._insist(ask, deadline).topic_partitions
-        return {(each.topic, each.partition): Committed(each.offset, each.metadata or "") for each in told
-                if each.offset >= 0}  # fmt: skip
-
-    def commit(self, group: str, positions: Mapping[Place, Committed], deadline: Deadline) -> None:
-        """Move a consumer group; partitions that are gone are passed over.
-
-        Raises:
-            StorageError: The brokers refuse, such as where somebody consumes as this group.
-        """
-        places = [TopicPartition(*place, offset, note) for place, (offset, note) in positions.items()]
-        wanted = [ConsumerGroupTopicPartitions(group, places)]
-
-        def ask(seconds: float) -> Any:
-            return self._client().alter_consumer_group_offsets(wanted, request_timeout=seconds)[group]
-
-        for each in self._insist(ask, deadline).topic_partitions:
-            if each.error is not None and not is_missing(each.error):
-                raise _told(each.error)
 
     # What several of them do.
 
@@ -235,16 +189,17 @@ class Cluster:
                 self._admin = AdminClient(self._settings)
             return self._admin
 
-    def _insist(self, ask: "Callable[[float], Future[Any] | list[Future[Any]]]", deadline: Deadline) -> Any:
+    def _insist(self, ask: "Callable[[Any, float], Future[Any] | list[Future[Any]]]", deadline: Deadline) -> Any:
         """The answer to a request that may be repeated, or the answers to several."""
         while True:
+            client = self._client()  # held until it has answered
             try:
-                asked = ask(max(0.01, min(left(deadline), LONGEST_TRY)))
+                asked = ask(client, max(0.01, min(left(deadline), LONGEST_TRY)))
                 return [each.result() for each in asked] if isinstance(asked, list) else asked.result()
             except KafkaException as error:
                 if is_missing(error):
                     raise _Missing from None
-                told = _told(error.args[0])
+                told = refused(error, writes=False, limit=0)
             if not isinstance(told, Unavailable) or deadline.remaining() < AGAIN:
                 raise told from None
             time.sleep(AGAIN)
@@ -269,32 +224,11 @@ def is_topic_name(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) is not None and text not in {".", ".."}
 
 
-def _told(error: Any) -> BaseException:
-    if error.code() in _OF_GROUPS:
-        return StorageError(f"kafka: {_OF_GROUPS[error.code()]} ({error.name()})")
-    return refused(error, writes=False, limit=0)
-
-
 def _at_once(ask: Callable[[], Any]) -> "Future[Any]":
     """The answer to a request that waits by itself."""
     answer: Future[Any] = Future()
     answer.set_result(ask())
     return answer
-
-
-def left(deadline: Deadline) -> float:
-    """The seconds that are left.
-
-    Raises:
-        DeadlineExceeded: None are.
-    """
-    if not (seconds := deadline.remaining()):
-        raise _late(deadline)
-    return seconds
-
-
-def _late(deadline: Deadline) -> DeadlineExceeded:
-    return DeadlineExceeded(f"kafka: no answer within {deadline.seconds:g} s: are the brokers up? allow more time")
 
 
 def _take(consumer: Any, name: str, ends: dict[int, int], found: list[Record], deadline: Deadline) -> None:

@@ -103,9 +103,8 @@ class KafkaOriginal:
         topic = self._topic(session_id, deadline)
         if topic is None:
             return Where()
-        committed = self.cluster.committed(session_id, deadline)
-        return Where(topic.id, {partition: found.offset for (name, partition), found in committed.items()
-                                if name == session_id})  # fmt: skip
+        committed = self.cluster.groups.committed(session_id, [(session_id, each) for each in topic.spans], deadline)
+        return Where(topic.id, {partition: found.offset for (_, partition), found in committed.items()})
 
     def clear(self, session_id: str) -> None:
         """Delete the topic of a session, as the original does, if it is one."""

@@ -17,7 +17,9 @@ from confluent_kafka import murmur2
 from backscroll import Message, Record, Store
 from backscroll.backend import Deadline
 from backscroll_kafka import SHIFT, topic_of
-from backscroll_langchain.kafka_cluster import Cluster, Committed, Place, left
+from backscroll_langchain.kafka_cluster import Cluster
+from backscroll_langchain.kafka_deadlines import left
+from backscroll_langchain.kafka_groups import Committed, Place
 from backscroll_langchain.kafka_original import Where
 
 GROUP: Final = "backscroll-langchain:"
@@ -114,7 +116,7 @@ class Positions:
         if (place := self._place(deadline)) is not None:
             places[place] = Committed(position.offset, f"{version} {position.after}")
         if places:
-            self._cluster.commit(self._group, places, deadline)
+            self._cluster.groups.commit(self._group, places, deadline)
 
     def _place(self, deadline: Deadline) -> Place | None:
         """The topic of the session, and its partition there; None where it is not there yet."""
@@ -123,7 +125,10 @@ class Positions:
 
     def _committed(self, deadline: Deadline) -> tuple[Position | None, int | None]:
         """What the group tells, and the version of the claim it has that from; None where somebody else moved it."""
-        found = self._cluster.committed(self._group, deadline)
+        places = [(self._session_id, each) for each in range(self._cluster.partitions(self._session_id, deadline))]
+        if (place := self._place(deadline)) is not None:
+            places.append(place)
+        found = self._cluster.groups.committed(self._group, places, deadline)
         if not found:
             return None, 0
         position, offsets, topic, versions = Position(), {}, "", []

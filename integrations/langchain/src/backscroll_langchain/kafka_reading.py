@@ -13,7 +13,7 @@ from backscroll.backend import Deadline
 from backscroll.errors import StorageError, Unavailable, UnreadableMessage, VersionConflict, WindowExceeded
 from backscroll_kafka import SHIFT
 from backscroll_langchain.kafka_beside import Beside, Move, Session
-from backscroll_langchain.kafka_cluster import left
+from backscroll_langchain.kafka_deadlines import left
 from backscroll_langchain.kafka_original import Unread, Where, place_of
 from backscroll_langchain.kafka_positions import Position, Positions
 from backscroll_langchain.messages import to_langchain

@@ -78,6 +78,8 @@ _PLAIN: Final[dict[str, type[BaseMessage]]] = {
 }
 """The type that a role stands for where nothing else is said."""
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
+
 _CALL: Final = {"name", "args", "id", "type"}
 _OWN: Final = frozenset({"type", "content", "id", "name", "tool_calls", "tool_call_id"})
 """The fields of LangChain's messages that ours carry, if they can."""
@@ -189,7 +191,7 @@ def _to_openai(calls: Sequence[Any], path: str) -> list[Any]:
     made = []
     for place, call in enumerate(calls):
         arguments = exact(call["args"], f"{path}.tool_calls[{place}].args")
-        function = {"name": call["name"], "arguments": json.dumps(arguments, ensure_ascii=False)}
+        function = {"name": call["name"], "arguments": _encode(arguments)}
         made.append({"id": call["id"], "type": "function", "function": function})
     return made
 

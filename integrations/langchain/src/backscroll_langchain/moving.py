@@ -17,7 +17,7 @@ from langchain_core.messages import BaseMessage
 from backscroll import Message, Record, Store, Unreadable
 from backscroll.arguments import checked_session_id
 from backscroll.backend import Limits
-from backscroll.cli.landing import land
+from backscroll.cli.landing import CONFLICTS, land
 from backscroll.errors import (
     InvalidArgument,
     InvalidMessage,
@@ -42,9 +42,6 @@ AT_ONCE: Final = 200
 
 ROUNDS: Final = 5
 """How often a session is looked at again that grows while it is moved."""
-
-CONFLICTS: Final = 1_000
-"""How often in a row another writer may be faster."""
 
 Movable = tuple[OriginalRow, Message]
 

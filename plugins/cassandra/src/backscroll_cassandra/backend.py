@@ -13,6 +13,7 @@ from backscroll.backend import (
     Backend,
     Deadline,
     Durability,
+    Examination,
     Health,
     Page,
     SessionInfo,
@@ -38,7 +39,7 @@ from backscroll_cassandra.settings import (
     REPLICATION,
     VERSION,
     Seen,
-    health,
+    examined,
     no_keyspace,
     nodes_of,
     unknown_centres,
@@ -160,25 +161,28 @@ class CassandraBackend(Backend):
 
     async def _ping(self, deadline: Deadline) -> Health:
         """Ask a node for its version and its settings."""
-        run, tables = self._connections.run, self._connections.tables
-        [[version]] = (await done(run(VERSION, (), deadline))).rows
-        replication = await self._replication(deadline)
-        commit_log = None
-        with suppress(StorageError):  # older ones have no such table, and not every user may look
-            told = (await done(run(COMMIT_LOG, (), deadline))).rows
-            commit_log = told[0][0] if told else None
-        session = self._connections.session
-        seen = Seen(
-            version,
-            nodes_of(session),
-            replication,
-            bool(await state_of_tables(self._connections, deadline)),
-            commit_log,
-            has_no_delay(session),
-        )
-        return health(seen, tables, self.options)
+        return (await self._examine(deadline)).health
 
     ping, aping = both(_ping)
+
+    async def _examine(self, deadline: Deadline) -> Examination:
+        """Ask a node for its version, its time and its settings."""
+        run, session, clock = self._connections.run, self._connections.session, self.options.clock
+        asked, [[version, time]], answered = clock(), (await done(run(VERSION, (), deadline))).rows, clock()
+        seen = Seen(
+            version,
+            time,
+            asked,
+            answered,
+            nodes_of(session),
+            await self._replication(deadline),
+            await state_of_tables(self._connections, deadline),
+            await self._commit_log(deadline),
+            has_no_delay(session),
+        )
+        return examined(seen, self._connections.tables, self.options)
+
+    examine, aexamine = both(_examine)
 
     def close(self) -> None:
         """Close the session, if it is ours; what is under way ends as unknown."""
@@ -236,3 +240,10 @@ class CassandraBackend(Backend):
         keyspace = (self._connections.tables.keyspace,)
         found = (await done(self._connections.run(REPLICATION, keyspace, deadline))).rows
         return dict(found[0][0]) if found else None
+
+    async def _commit_log(self, deadline: Deadline) -> str | None:
+        """How the commit log is written to disk; None where that is not told."""
+        with suppress(StorageError):  # older ones have no such table, and not every user may look
+            told = (await done(self._connections.run(COMMIT_LOG, (), deadline))).rows
+            return str(told[0][0]) if told else None
+        return None

@@ -1,4 +1,4 @@
-"""What the cluster says of its settings, and where they fall short of what is claimed."""
+"""What the cluster says of its settings, and where they fall short of what is claimed, or of production."""
 
 import re
 from collections import Counter
@@ -7,12 +7,14 @@ from typing import Any, Final
 
 import attrs
 
-from backscroll.backend import Durability, Health
+from backscroll.backend import Durability, Examination, Finding, Severity, clock_ahead
 from backscroll_cassandra.layout import Tables
 from backscroll_cassandra.options import CassandraOptions, replicas
 from backscroll_cassandra.refusals import MISSING
 
-VERSION: Final = "SELECT release_version FROM system.local"
+VERSION: Final = "SELECT release_version, toUnixTimestamp(now()) FROM system.local"
+"""The version of the node that is asked, and its time in milliseconds since 1970."""
+
 REPLICATION: Final = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = %s"
 COMMIT_LOG: Final = "SELECT value FROM system_views.settings WHERE name = 'commitlog_sync'"
 
@@ -22,6 +24,8 @@ ENOUGH: Final = 3
 KEEPS: Final = ("batch", "group")
 """The settings of the commit log with which a node keeps what it acknowledged when it is killed."""
 
+SET_UP: Final = "docs/cassandra.md#setting-it-up"
+
 
 @attrs.frozen
 class Seen:
@@ -29,17 +33,23 @@ class Seen:
 
     Args:
         version: That of the node that was asked.
+        time: Its time, in milliseconds since 1970.
+        asked: When it was asked, in nanoseconds since 1970 by the clock of the store.
+        answered: When the answer was there.
         nodes: How many nodes each data centre has.
         replication: That of the keyspace; None where there is no keyspace.
-        has_tables: Whether the tables are there.
+        tables: The version of the tables; 0 where there are none.
         commit_log: Its way of writing to disk; None where it does not tell.
         has_no_delay: Whether the connections send at once.
     """
 
     version: str
+    time: int
+    asked: int
+    answered: int
     nodes: dict[str, int]
     replication: dict[str, str] | None
-    has_tables: bool
+    tables: int
     commit_log: str | None
     has_no_delay: bool
 
@@ -67,48 +77,86 @@ def unknown_centres(replication: str, nodes: dict[str, int]) -> list[str]:
     return [name for name in named if name != "replication_factor" and name not in nodes]
 
 
-def health(seen: Seen, tables: Tables, options: CassandraOptions) -> Health:
-    """The health of a cluster."""
-    problems = [*_schema(seen, tables, options), *_durability(seen, options)]
+def examined(seen: Seen, tables: Tables, options: CassandraOptions) -> Examination:
+    """What was seen of a cluster."""
+    findings = [*_schema(seen, tables, options), *_durability(seen, options)]
     if not seen.has_no_delay:
-        problems.append("TCP_NODELAY is off, so that each request of 4 KiB or more takes 40 ms: see sockopts")
-    return Health(f"Cassandra {seen.version}", tuple(problems))
+        findings.append(
+            Finding(
+                Severity.ERROR,
+                "TCP_NODELAY is off, so that each request of 4 KiB or more takes 40 ms",
+                "see sockopts",
+                "docs/cassandra.md#url",
+            )
+        )
+    return Examination(
+        server=f"Cassandra {seen.version}",
+        schema=f"version {seen.tables}" if seen.tables else "not there yet",
+        clock_ahead=clock_ahead(seen.time * 1_000_000, seen.asked, seen.answered),
+        findings=tuple(findings),
+    )
 
 
-def _schema(seen: Seen, tables: Tables, options: CassandraOptions) -> Iterator[str]:
+def _schema(seen: Seen, tables: Tables, options: CassandraOptions) -> Iterator[Finding]:
     is_made = options.setup == "auto"
     if seen.replication is None:
         if not is_made or options.replication is None:
-            yield no_keyspace(tables, seen.nodes)
+            yield _error_of(no_keyspace(tables, seen.nodes))
         return
-    if not seen.has_tables and not is_made:
-        yield MISSING
+    if not seen.tables and not is_made:
+        yield _error_of(MISSING)
     for name, count in _counts(seen.replication).items():
         there = sum(seen.nodes.values()) if name == "replication_factor" else seen.nodes.get(name, 0)
         if there < count:
             where = "the cluster" if name == "replication_factor" else f"the data centre {name}"
-            yield f"the keyspace wants {count} replicas, but {where} has {_number(there, 'node')}: ALTER KEYSPACE"
+            yield _error_of(
+                f"the keyspace wants {count} replicas, but {where} has {_number(there, 'node')}: ALTER KEYSPACE"
+            )
 
 
-def _durability(seen: Seen, options: CassandraOptions) -> Iterator[str]:
-    fewest, claim = _fewest(seen.replication, options), options.durability
-    if claim == Durability.REPLICATED.value and seen.replication is not None and fewest < ENOUGH:
-        yield (
-            f"the keyspace has {_number(fewest, 'replica')}, so that the loss of a node may lose data: "
-            f"give it {ENOUGH}, or claim durability=server"
+def _error_of(problem: str) -> Finding:
+    """What an error, too, says of the schema: what is wrong, a colon, and what to do."""
+    what, _, advice = problem.partition(": ")
+    return Finding(Severity.ERROR, what, advice, SET_UP)
+
+
+def _durability(seen: Seen, options: CassandraOptions) -> Iterator[Finding]:
+    if (fewest := _fewest(seen.replication, options)) >= ENOUGH:
+        return
+    if seen.replication is not None:
+        yield _of_replicas(fewest, options.durability)
+    if options.durability != Durability.REPLICATED.value and seen.commit_log not in KEEPS:
+        yield _of_commit_log(seen.commit_log, options.durability)
+
+
+def _of_replicas(fewest: int, claim: str) -> Finding:
+    is_claimed = claim == Durability.REPLICATED.value
+    return Finding(
+        Severity.ERROR if is_claimed else Severity.WARNING,
+        f"the keyspace has {_number(fewest, 'replica')}, so that the loss of a node may lose data",
+        f"give it {ENOUGH}, or claim durability=server" if is_claimed else f"give it {ENOUGH}",
+        SET_UP,
+    )
+
+
+def _of_commit_log(commit_log: str | None, claim: str) -> Finding:
+    """What is wrong with a commit log that may not keep what was acknowledged, with fewer replicas than enough."""
+    is_claimed = claim == Durability.SERVER.value
+    instead = f", give the keyspace {ENOUGH} replicas, or claim durability=process" if is_claimed else ""
+    risk = "so that kill -9 of a node may lose its last ten seconds"
+    if commit_log is None:
+        return Finding(
+            Severity.ERROR if is_claimed else Severity.NOTE,
+            f"commitlog_sync cannot be looked at, {risk}",
+            f"GRANT SELECT ON system_views.settings to the user{instead}",
+            "docs/cassandra.md#permissions",
         )
-    if claim == Durability.SERVER.value and fewest < ENOUGH and seen.commit_log not in KEEPS:
-        if seen.commit_log is None:
-            yield (
-                "commitlog_sync cannot be looked at, so that kill -9 of a node may lose its last ten seconds: "
-                f"GRANT SELECT ON system_views.settings to the user, give the keyspace {ENOUGH} replicas, "
-                "or claim durability=process"
-            )
-        else:
-            yield (
-                f"commitlog_sync is {seen.commit_log}, so that kill -9 of a node may lose its last ten seconds: "
-                f"set batch, give the keyspace {ENOUGH} replicas, or claim durability=process"
-            )
+    return Finding(
+        Severity.ERROR if is_claimed else Severity.WARNING,
+        f"commitlog_sync is {commit_log}, {risk}",
+        f"set batch{instead}",
+        SET_UP,
+    )
 
 
 def _number(count: int, what: str) -> str:

@@ -24,6 +24,9 @@ _PASSED_ON: Final = (
 
 _OF_TLS: Final = _PASSED_ON[:-1]
 
+BATCH: Final = 65_536
+"""Up to how many bytes the driver sends as one batch: a broker refuses all of a batch above the topic's limit."""
+
 # What the driver says of its own accord goes nowhere: it may repeat addresses and users, and a call tells what matters.
 _SILENT: Final = logging.getLogger("backscroll_kafka.driver")
 _SILENT.addHandler(logging.NullHandler())
@@ -142,6 +145,7 @@ def producing(options: KafkaOptions) -> dict[str, Any]:
         "compression.type": "lz4",
         "message.timeout.ms": int(options.timeout * 1_000) + 1,
         "message.max.bytes": options.largest_turn + OVERHEAD,
+        "batch.size": min(BATCH, options.largest_turn),
         "queue.buffering.max.messages": 100_000,
         "topic.metadata.propagation.max.ms": 5_000,
     }

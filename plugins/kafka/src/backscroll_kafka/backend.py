@@ -13,6 +13,7 @@ from backscroll.backend import (
     Backend,
     Deadline,
     Durability,
+    Examination,
     Health,
     Page,
     SessionInfo,
@@ -178,9 +179,15 @@ class KafkaBackend(Backend):
 
     async def _ping(self, deadline: Deadline) -> Health:
         """Ask for the topic and its settings."""
-        return await self._topics.health(deadline)
+        return (await self._topics.examine(deadline)).health
 
     ping, aping = both(_ping)
+
+    async def _examine(self, deadline: Deadline) -> Examination:
+        """Ask for the topic and its settings."""
+        return await self._topics.examine(deadline)
+
+    examine, aexamine = both(_examine)
 
     def close(self) -> None:
         """Let the clients end; what is under way ends as unknown."""

@@ -22,7 +22,7 @@ from backscroll.futures import done, pending
 from backscroll_kafka.access import COMMON, producing
 from backscroll_kafka.options import KafkaOptions
 from backscroll_kafka.refusals import OTHER_LEADER, error_of, is_missing, refused
-from backscroll_kafka.waiting import Timers, Waiter
+from backscroll_kafka.waiting import Timers, Waiter, when_all
 from backscroll_kafka.writes import Writes, Written
 
 TICK: Final = 0.02
@@ -79,8 +79,8 @@ class Connections:
         self._trouble: KafkaError | None = None
         self._is_let_in = False
         self._learning: Future[None] | None = None
-        self._asking = 0
-        """How many requests wait for answers: freed in the thread of an answer, the client would end the process."""
+        self._asking: set[Waiter] = set()
+        """Those whose request was not answered: freed in the thread of an answer, the client would end the process."""
         self.timers = Timers()
         self._writes = Writes(lambda error: self._told(error, writes=True))
 
@@ -153,16 +153,15 @@ class Connections:
 
     async def topics(self, deadline: Deadline) -> list[str]:
         """The names of all topics."""
-        waiter, admin = Waiter(), self._admin
-        if admin is None:
-            raise Closed
+        waiter = self._begin_to_ask()
 
         def ask() -> None:
             try:
                 seconds = max(0.01, min(LONGEST_TRY, deadline.remaining()))
-                waiter.give(sorted(admin.list_topics(timeout=seconds).topics))
+                waiter.give(sorted(self._admin.list_topics(timeout=seconds).topics))
             except BaseException as error:  # noqa: BLE001 - it is told to whoever waits
                 waiter.fail(self._told(error, writes=False))
+            self._asking.discard(waiter)
 
         threading.Thread(target=ask, name="backscroll-kafka-list", daemon=True).start()
         names: list[str] = await done(waiter.future)
@@ -233,13 +232,8 @@ class Connections:
         """The answer to a request that changes nothing, or may be repeated; or the answers to several."""
         while True:
             self._check(deadline)
-            with self._lock:
-                if self._closed:
-                    raise Closed
-                self._asking += 1
             try:
-                asked = ask(max(0.01, min(deadline.remaining(), LONGEST_TRY if self._is_let_in else FIRST_TRY)))
-                answer = [await done(each) for each in asked] if isinstance(asked, list) else await done(asked)
+                answer = await self._answered(ask, LONGEST_TRY if self._is_let_in else FIRST_TRY, deadline)
                 self._is_let_in, self._trouble = True, None
                 return answer
             except KafkaException as error:
@@ -252,13 +246,36 @@ class Connections:
                 told = self._told(error, writes=False)
                 if not isinstance(told, Unavailable) or deadline.remaining() < AGAIN:
                     raise told from None
-                is_stale = code in OTHER_LEADER
-            finally:
-                with self._lock:
-                    self._asking -= 1
-            if is_stale:
+            if code in OTHER_LEADER:
                 await self._learn(deadline)
             await self.pause(AGAIN, deadline)
+
+    async def _answered(
+        self, ask: "Callable[[float], Future[Any] | list[Future[Any]]]", most: float, deadline: Deadline
+    ) -> Any:
+        """What a request is answered with; the end of the store does not wait for that."""
+        waiter = self._begin_to_ask()
+        try:
+            asked = ask(max(0.01, min(deadline.remaining(), most)))
+        except BaseException:
+            self._asking.discard(waiter)
+            raise
+
+        def ended() -> None:
+            self._asking.discard(waiter)
+            waiter.give(None)
+
+        when_all(asked if isinstance(asked, list) else [asked], ended)
+        await done(waiter.future)
+        return [each.result() for each in asked] if isinstance(asked, list) else asked.result()
+
+    def _begin_to_ask(self) -> Waiter:
+        waiter = Waiter()
+        with self._lock:
+            if self._closed:
+                raise Closed
+            self._asking.add(waiter)
+        return waiter
 
     async def _learn(self, deadline: Deadline) -> None:
         """Let the client that asks learn who leads what: by itself it does so every few minutes only."""
@@ -340,9 +357,11 @@ class Connections:
     # Closing.
 
     def close(self) -> None:
-        """Let the clients end; what is under way is unknown."""
+        """Let the clients end; what is under way ends now, and what was to be written is unknown."""
         with self._lock:
             self._closed = True
+        for waiter in list(self._asking):
+            waiter.fail(Closed())
         self._writes.fail_all(_closed())
 
     def _end(self, producer: Any) -> None:

@@ -1,11 +1,11 @@
-"""What a topic says of its settings, and where they fall short of what is claimed."""
+"""What a topic says of its settings, and where they fall short of what is claimed, or of production."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 import attrs
 
-from backscroll.backend import Durability, Health
+from backscroll.backend import Durability, Examination, Finding, Severity
 from backscroll_kafka.connections import Topic
 from backscroll_kafka.layout import OVERHEAD
 from backscroll_kafka.options import KafkaOptions
@@ -23,6 +23,8 @@ DROPS: Final = "delete"
 DAY: Final = 86_400_000
 """The milliseconds of a day."""
 
+SET_UP: Final = "docs/kafka.md#setting-it-up"
+
 
 @attrs.frozen
 class Seen:
@@ -32,7 +34,7 @@ class Seen:
         name: The name of the topic; empty where each session has one.
         topic: What there is of it; None where it is missing.
         settings: Its settings.
-        brokers: The brokers, as they are told in a health.
+        brokers: The brokers, with their number.
     """
 
     name: str
@@ -74,62 +76,94 @@ def unusable(name: str, topic: Topic, settings: Mapping[str, str], options: Kafk
     return None
 
 
-def health(seen: Seen, options: KafkaOptions) -> Health:
-    """The health of a topic."""
-    return Health(seen.brokers, tuple(_problems(seen, options)))
+def examined(seen: Seen, options: KafkaOptions) -> Examination:
+    """What was seen of a topic; brokers do not tell their time."""
+    return Examination(server=seen.brokers, schema=_schema(seen, options), findings=tuple(_findings(seen, options)))
 
 
-def _problems(seen: Seen, options: KafkaOptions) -> Iterator[str]:
+def _schema(seen: Seen, options: KafkaOptions) -> str:
+    if options.layout == "topic":
+        return "a topic for each session"
     if seen.topic is None:
-        if options.setup == "never" and options.layout == "shared":
-            yield MISSING.format(topic=seen.name)
+        return f"the topic {seen.name} is not there yet"
+    return f"the topic {seen.name}, partitions: {seen.topic.partitions}, replicas: {seen.topic.replicas}"
+
+
+def _findings(seen: Seen, options: KafkaOptions) -> Iterator[Finding]:
+    if seen.topic is None:
+        if options.layout == "topic":
+            yield Finding(Severity.NOTE, "the topics of the sessions were not looked at", page=SET_UP)
+        elif options.setup == "never":
+            seen_missing, _, advice = MISSING.format(topic=seen.name).partition(": ")
+            yield Finding(Severity.ERROR, seen_missing, advice, SET_UP)
         return
     if seen.topic.leaderless:
-        yield f"{seen.topic.leaderless} of the partitions have no leader: are all brokers up?"
+        yield Finding(
+            Severity.ERROR, f"{seen.topic.leaderless} of the partitions have no leader", "are all brokers up?", SET_UP
+        )
     largest, needed = int(seen.settings.get("max.message.bytes", 1 << 62)), options.largest_turn
     if largest < needed:
-        yield (
-            f"max.message.bytes of the topic is {largest:,}, below max_turn_bytes={needed:,}: raise it to "
-            f"{needed + OVERHEAD}, or lower max_turn_bytes"
+        yield Finding(
+            Severity.ERROR,
+            f"max.message.bytes of the topic is {largest:,}, below max_turn_bytes={needed:,}",
+            f"raise it to {needed + OVERHEAD}, or lower max_turn_bytes",
+            SET_UP,
         )
     if options.replication is not None and seen.topic.replicas < options.replication:
-        yield (
-            f"{seen.topic.replicas} brokers hold the topic, below replication={options.replication}: give it more "
-            "replicas, or claim fewer"
+        yield Finding(
+            Severity.ERROR,
+            f"{seen.topic.replicas} brokers hold the topic, below replication={options.replication}",
+            "give it more replicas, or claim fewer",
+            SET_UP,
         )
     yield from _retention(seen.settings, options.retention)
-    if options.durability == Durability.REPLICATED.value:
-        yield from _replication(seen.topic, seen.settings)
+    yield from _replication(seen.topic, seen.settings, options)
 
 
-def _retention(settings: Mapping[str, str], claimed: float | None) -> Iterator[str]:
+def _retention(settings: Mapping[str, str], claimed: float | None) -> Iterator[Finding]:
     kept = int(settings.get("retention.ms", -1))
     if kept >= 0 and claimed is None:
-        yield (
-            f"the topic drops what is older than {kept / DAY:g} days (retention.ms={kept}): set retention.ms=-1, or "
-            "say so by retention"
+        yield Finding(
+            Severity.ERROR,
+            f"the topic drops what is older than {kept / DAY:g} days (retention.ms={kept})",
+            "set retention.ms=-1, or say so by retention",
+            SET_UP,
         )
     if claimed is not None and 0 <= kept < int(claimed * 1_000):
-        yield (
+        yield Finding(
+            Severity.ERROR,
             f"the topic drops what is older than {kept / DAY:g} days (retention.ms={kept}), sooner than "
-            f"retention={claimed * 1_000 / DAY:g} days: set retention.ms={int(claimed * 1_000)}, or claim less"
+            f"retention={claimed * 1_000 / DAY:g} days",
+            f"set retention.ms={int(claimed * 1_000)}, or claim less",
+            SET_UP,
         )
     if (size := int(settings.get("retention.bytes", -1))) >= 0:
-        yield (
-            f"the topic drops what is beyond {size:,} bytes of a partition (retention.bytes={size}), however new it "
-            "is: set retention.bytes=-1"
+        yield Finding(
+            Severity.ERROR,
+            f"the topic drops what is beyond {size:,} bytes of a partition (retention.bytes={size}), however new it is",
+            "set retention.bytes=-1",
+            SET_UP,
         )
 
 
-def _replication(topic: Topic, settings: Mapping[str, str]) -> Iterator[str]:
+def _replication(topic: Topic, settings: Mapping[str, str], options: KafkaOptions) -> Iterator[Finding]:
+    """What the loss of a broker may take: an error where it is claimed to take nothing."""
+    is_claimed = options.durability == Durability.REPLICATED.value
+    severity = Severity.ERROR if is_claimed else Severity.WARNING
+    instead = ", or claim durability=server" if is_claimed else ""
     insync = int(settings.get("min.insync.replicas", 1))
-    if settings.get("unclean.leader.election.enable") == "true":
-        yield (
-            "a broker that lacks what was acknowledged may become the leader (unclean.leader.election.enable=true): "
-            "set unclean.leader.election.enable=false, or claim durability=server"
+    if settings.get("unclean.leader.election.enable") == "true" and (is_claimed or topic.replicas > 1):
+        yield Finding(
+            severity,
+            "a broker that lacks what was acknowledged may become the leader (unclean.leader.election.enable=true)",
+            f"set unclean.leader.election.enable=false{instead}",
+            SET_UP,
         )
     if topic.replicas < ENOUGH or insync < ENOUGH:
-        yield (
+        yield Finding(
+            severity,
             f"{topic.replicas} brokers hold the topic and min.insync.replicas is {insync}, so that the loss of one "
-            "may lose what was acknowledged: give it 3 replicas and min.insync.replicas=2, or claim durability=server"
+            "may lose what was acknowledged",
+            f"give it 3 replicas and min.insync.replicas=2{instead}",
+            SET_UP,
         )

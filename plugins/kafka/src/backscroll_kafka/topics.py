@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import murmur2
 
-from backscroll.backend import Deadline, Health, SessionPage, session_page
+from backscroll.backend import Deadline, Examination, Health, SessionPage, session_page
 from backscroll.errors import SchemaError, StorageError, Unavailable
 from backscroll.futures import Steps, done, start
 from backscroll_kafka.connections import Connections, NotThere, Place, Topic
@@ -20,7 +20,7 @@ from backscroll_kafka.options import KafkaOptions
 from backscroll_kafka.readers import Gone
 from backscroll_kafka.refusals import MISSING, NoTopic
 from backscroll_kafka.sessions import Sight
-from backscroll_kafka.settings import Seen, health, of_a_new_topic, partitions_of, unusable
+from backscroll_kafka.settings import Seen, examined, of_a_new_topic, partitions_of, unusable
 from backscroll_kafka.views import Views
 
 R = TypeVar("R")
@@ -187,7 +187,7 @@ class Topics:
         """Make the topic where it is missing."""
         if self._is_shared:
             await self._make(self._name, deadline)
-        return await self.health(deadline)
+        return (await self.examine(deadline)).health
 
     async def _make(self, name: str, deadline: Deadline) -> None:
         if await self._find(name, deadline) is None:
@@ -205,16 +205,12 @@ class Topics:
         except NotThere:
             return None
 
-    async def health(self, deadline: Deadline) -> Health:
-        """The health of the topic, as it is now."""
+    async def examine(self, deadline: Deadline) -> Examination:
+        """What is seen of the topic, as it is now."""
         brokers = await self._connections.brokers(deadline)
-        if not self._is_shared:
-            return health(Seen("", None, {}, brokers), self._options)
-        topic = await self._connections.topic(self._name, deadline)
-        if topic is None:
-            return health(Seen(self._name, None, {}, brokers), self._options)
-        settings = await self._check(self._name, topic, deadline)
-        return health(Seen(self._name, topic, settings, brokers), self._options)
+        topic = await self._connections.topic(self._name, deadline) if self._is_shared else None
+        settings = await self._check(self._name, topic, deadline) if topic else {}
+        return examined(Seen(self._name if self._is_shared else "", topic, settings, brokers), self._options)
 
     # Listing.
 

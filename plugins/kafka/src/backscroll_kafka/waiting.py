@@ -4,7 +4,7 @@ import heapq
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -56,3 +56,18 @@ class Waiter:
         with self._lock:
             is_first, self._is_over = not self._is_over, True
         return is_first
+
+
+def when_all(futures: "Iterable[Future[Any]]", call: Callable[[], None]) -> None:
+    """Call it as soon as all futures are done, in the thread of the last one."""
+    waiting, lock = set(futures), threading.Lock()
+
+    def ended(future: "Future[Any]") -> None:
+        with lock:
+            waiting.discard(future)
+            is_last = not waiting
+        if is_last:
+            call()
+
+    for future in list(waiting):
+        future.add_done_callback(ended)

@@ -2,7 +2,7 @@
 
 import math
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 from redis.asyncio.client import PubSub as AsyncPubSub
@@ -15,10 +15,13 @@ from backscroll.backend import (
     Backend,
     Deadline,
     Durability,
+    Examination,
+    Finding,
     Health,
     Page,
     SessionInfo,
     SessionPage,
+    Severity,
     Turn,
     Window,
 )
@@ -29,7 +32,7 @@ from backscroll_redis.connections import within
 from backscroll_redis.layout import Epochs, Layout, Queries, Request, new_epoch
 from backscroll_redis.options import RedisOptions
 from backscroll_redis.routes import AsyncRoute, Route
-from backscroll_redis.settings import SETTINGS, Claim, health, together
+from backscroll_redis.settings import SET_UP, SETTINGS, Claim, Told, examined, together
 
 R = TypeVar("R")
 
@@ -204,33 +207,43 @@ class RedisBackend(Backend):
 
     def ping(self, deadline: Deadline) -> Health:
         """Ask each server what it is and how it is set up."""
-        route, found = self._route(), []
-        for address in route.masters(deadline):
-            [info], config = route.ask_at(address, [("INFO",)], deadline), []
-            with suppress(StorageError):
-                config = route.ask_at(address, SETTINGS, deadline)
-            found.append((address, health(info, config, self._claim)))
-        try:
-            self._query(self._layout.check(self._epochs), deadline)
-        except StorageError as error:
-            return together(found, str(error))
-        return together(found)
+        return self.examine(deadline).health
 
     async def aping(self, deadline: Deadline) -> Health:
         """Async twin of `ping`."""
+        return (await self.aexamine(deadline)).health
+
+    def examine(self, deadline: Deadline) -> Examination:
+        """Ask each server what it is, how it is set up, and for its marks."""
+        route, found, clock = self._route(), [], self.options.clock
+        for address in route.masters(deadline):
+            asked, [info], answered = clock(), route.ask_at(address, [("INFO",)], deadline), clock()
+            config: list[Any] = []
+            with suppress(StorageError):
+                config = route.ask_at(address, SETTINGS, deadline)
+            found.append((address, examined(Told(info, config, asked, answered), self._claim)))
+        try:
+            schema = self._query(self._layout.check(self._epochs), deadline)
+            return together(found, schema)
+        except StorageError as error:
+            return together(found, Finding(Severity.ERROR, str(error), page=SET_UP))
+
+    async def aexamine(self, deadline: Deadline) -> Examination:
+        """Async twin of `examine`."""
         if self._access.needs_threads:
-            return await self.in_thread(self.ping, deadline)
-        route, found = self._aroute(), []
+            return await self.in_thread(self.examine, deadline)
+        route, found, clock = self._aroute(), [], self.options.clock
         for address in await route.masters(deadline):
-            [info], config = await route.ask_at(address, [("INFO",)], deadline), []
+            asked, [info], answered = clock(), await route.ask_at(address, [("INFO",)], deadline), clock()
+            config: list[Any] = []
             with suppress(StorageError):
                 config = await route.ask_at(address, SETTINGS, deadline)
-            found.append((address, health(info, config, self._claim)))
+            found.append((address, examined(Told(info, config, asked, answered), self._claim)))
         try:
-            await self._aquery(self._layout.check(self._epochs), deadline)
+            schema = await self._aquery(self._layout.check(self._epochs), deadline)
+            return together(found, schema)
         except StorageError as error:
-            return together(found, str(error))
-        return together(found)
+            return together(found, Finding(Severity.ERROR, str(error), page=SET_UP))
 
     def close(self) -> None:
         """Close the connections for threads; those of event loops go with them, or by `aclose`."""

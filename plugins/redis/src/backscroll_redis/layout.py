@@ -257,24 +257,45 @@ class Layout:
         if epochs and any(epochs[shard.schema] != mark for shard, mark in zip(self.shards, found, strict=True)):
             raise StorageError(f"redis: {LOST}")
 
-    def check(self, epochs: Epochs) -> Queries[None]:
-        """See whether the marks still are those that this process has seen."""
-        return Queries(self._marks, lambda answers: self._compare(answers, epochs))
+    def check(self, epochs: Epochs) -> Queries[str]:
+        """See whether the marks still are those that this process has seen; what there is of them, in a few words."""
+
+        def answered(answers: list[bytes | None]) -> str:
+            self._compare(answers, epochs)
+            marks = list(zip(self.shards, answers, strict=True))
+            versions = {_version_of(shard, mark) for shard, mark in marks if mark is not None}
+            if not versions:
+                return "not there yet"
+            lacking = answers.count(None)
+            text = f"version {', '.join(map(str, sorted(versions)))}"
+            return f"{text}, but for {lacking} of {SHARDS} shards" if lacking else text
+
+        return Queries(self._marks, answered)
 
     def _epochs(self, answers: list[bytes | None]) -> Epochs:
         found: dict[bytes, bytes] = {}
         for shard, mark in zip(self.shards, answers, strict=True):
             if mark is None:
                 raise Unavailable("redis: a mark that was just set is gone: was a master lost?")
-            version = schema_version(mark)
-            if version is None:
-                raise SchemaError(
-                    f"redis: the key {shard.schema.decode()} is another program's: choose another one with prefix="
-                )
-            if version > SCHEMA_VERSION:
-                raise SchemaError(f"redis: the schema is of version {version}: install a newer backscroll-redis")
+            _version_of(shard, mark)
             found[shard.schema] = mark
         return found
+
+
+def _version_of(shard: Shard, mark: bytes) -> int:
+    """The version of the schema that a shard has.
+
+    Raises:
+        SchemaError: It is newer than this release, or another program's.
+    """
+    version = schema_version(mark)
+    if version is None:
+        raise SchemaError(
+            f"redis: the key {shard.schema.decode()} is another program's: choose another one with prefix="
+        )
+    if version > SCHEMA_VERSION:
+        raise SchemaError(f"redis: the schema is of version {version}: install a newer backscroll-redis")
+    return version
 
 
 def _session_page(answers: list[list[bytes]], some: int, limit: int) -> SessionPage:

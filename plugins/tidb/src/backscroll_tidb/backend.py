@@ -13,6 +13,7 @@ from backscroll.backend import (
     Backend,
     Deadline,
     Durability,
+    Examination,
     Health,
     Page,
     Row,
@@ -29,8 +30,8 @@ from backscroll_tidb.access import connections
 from backscroll_tidb.connections import Answer, Link
 from backscroll_tidb.layout import BEGIN, COMMIT, OFFSET, ROLLBACK, ROWS_AT_ONCE, SCHEMA_VERSION, Layout
 from backscroll_tidb.options import TiDBOptions
-from backscroll_tidb.refusals import NO_TABLE, NULL_REFUSED, NoTables, code_of
-from backscroll_tidb.settings import OF_ALL, OF_OTHERS, OF_TIDB, health
+from backscroll_tidb.refusals import NO_RIGHT, NO_TABLE, NULL_REFUSED, NoTables, code_of
+from backscroll_tidb.settings import OF_ALL, OF_OTHERS, OF_TIDB, Told, examined
 
 BODY: Final = 2
 """The column of a read with the bodies."""
@@ -175,10 +176,16 @@ class TiDBBackend(Backend):
 
     def ping(self, deadline: Deadline) -> Health:
         """Ask the server for its version and its settings."""
+        return self.examine(deadline).health
+
+    def examine(self, deadline: Deadline) -> Examination:
+        """Ask the server for its version, its settings, its time, and the version of the tables."""
+        clock = self.options.clock
         with self._connections.lend(deadline) as link:
-            [of_all] = link.ask(OF_ALL)[0].rows
+            asked, [of_all], answered = clock(), link.ask(OF_ALL)[0].rows, clock()
             [of_kind] = link.ask(OF_TIDB if link.is_tidb else OF_OTHERS)[0].rows
-            return health(of_all, of_kind, self.options, is_tidb=link.is_tidb)
+            version = self._told_version(link)
+            return examined(Told(of_all, of_kind, link.is_tidb, version, asked, answered), self.options)
 
     def close(self) -> None:
         """Close the connections; those in use when they come back."""
@@ -200,30 +207,43 @@ class TiDBBackend(Backend):
         while link.ask(*statements)[1].found == ROWS_AT_ONCE:
             pass
 
+    def _told_version(self, link: Link) -> int | None:
+        """The version of the tables; None where the user may not read them."""
+        try:
+            return _version(link, self._layout(link))
+        except pymysql.err.MySQLError as error:
+            if code_of(error) != NO_RIGHT:
+                raise
+            return None
+
     def _outstanding(self, link: Link) -> list[str]:
         """The statements by which the tables come from the version that they have to the one of this release."""
         layout = self._layout(link)
-        version = _version(link, layout)
-        if version > SCHEMA_VERSION:
-            raise SchemaError(
-                f"tidb: the tables have version {version}, and this release knows {SCHEMA_VERSION}: "
-                "install a newer backscroll-tidb"
-            )
-        steps = layout.migrations()[version:]
+        steps = layout.migrations()[_version(link, layout) :]
         if not steps:
             return []
         return [*(one for step in steps for one in step), *layout.looks(), layout.set_version(SCHEMA_VERSION)]
 
 
 def _version(link: Link, layout: Layout) -> int:
-    """The version of the tables; 0 where there are none."""
+    """The version of the tables; 0 where there are none.
+
+    Raises:
+        SchemaError: They are newer than this release.
+    """
     try:
         found = link.ask(layout.version())[0].rows
     except pymysql.err.MySQLError as error:
         if code_of(error) != NO_TABLE:
             raise
         return 0
-    return int(found[0][0]) if found else 0
+    version = int(found[0][0]) if found else 0
+    if version > SCHEMA_VERSION:
+        raise SchemaError(
+            f"tidb: the tables have version {version}, and this release knows {SCHEMA_VERSION}: "
+            "install a newer backscroll-tidb"
+        )
+    return version
 
 
 def _state(found: tuple[tuple[Any, ...], ...]) -> tuple[bytes, int, int]:

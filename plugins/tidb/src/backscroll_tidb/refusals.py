@@ -25,6 +25,7 @@ class NoTables(SchemaError):
 
 NULL_REFUSED: Final = 1048
 NO_TABLE: Final = 1146
+NO_RIGHT: Final = 1142
 SYNTAX: Final = 1064
 INSECURE: Final = 3159
 TWICE: Final = 1062
