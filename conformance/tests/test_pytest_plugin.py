@@ -14,9 +14,18 @@ class TestMine(BackendConformance):
 """
 
 
-def run(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+TWO = (
+    FILE
+    + """
+class TestOther(TestMine):
+    pass
+"""
+)
+
+
+def run(folder: Path, *options: str, file: str = FILE) -> "subprocess.CompletedProcess[str]":
     """Run pytest on the test file of a plugin."""
-    (folder / "test_mine.py").write_text(FILE, encoding="utf-8")
+    (folder / "test_mine.py").write_text(file, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "test_mine.py"]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=folder)
 
@@ -60,3 +69,12 @@ def test_the_run_can_be_repeated(tmp_path: Path) -> None:
     done = run(tmp_path, "-k", "APP-001", "--backscroll-tier=contract", "--backscroll-seed=7")
     assert "again: pytest -k TestMine --backscroll-tier contract --backscroll-effort normal" in done.stdout
     assert "--backscroll-seed 7" in done.stdout
+
+
+def test_several_classes_leave_a_report_each_and_the_workers_of_xdist_none(tmp_path: Path) -> None:
+    """A worker has seen a part only, so that what it would write is wrong."""
+    one_class_each = ("-n", "2", "--dist", "loadscope")
+    done = run(tmp_path, *one_class_each, "-k", "APP-001", "--backscroll-report", "reports", file=TWO)
+    assert done.returncode == 0
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("report.json")}
+    assert written == {"reports/TestMine/report.json", "reports/TestOther/report.json"}

@@ -103,6 +103,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say what the clauses say together, and write the reports."""
+    if hasattr(config, "workerinput"):
+        return  # a worker of xdist has seen a part only
     found: dict[str, list[Any]] = {}
     for reports in terminalreporter.stats.values():
         for one in reports:
