@@ -33,6 +33,9 @@ class Fake:
         texts = (json.dumps(message_to_dict(message)) for message in messages)
         self.by_session.setdefault(session_id, []).extend(texts)
 
+    def place_prefix(self, session_id: str) -> str:
+        return "row "
+
     def rows(self, session_id: str, newest: int | None = None) -> list[OriginalRow]:
         self.looks.append(newest)
         rows = [OriginalRow(f"row {place}", text) for place, text in enumerate(self.by_session.get(session_id, []))]
@@ -41,7 +44,7 @@ class Fake:
     def clear(self, session_id: str) -> None:
         self.by_session.pop(session_id, None)
 
-    def session_ids(self) -> Iterator[str]:
+    def session_ids(self) -> Iterator[str | None]:
         return iter(self.by_session)
 
     def close(self) -> None:
@@ -166,6 +169,36 @@ def test_that_all_was_moved_over_is_found_out_once(history: DropIn, original: Fa
     for _ in range(3):
         assert history.messages == [HumanMessage("a")]
     assert original.looks == [None, None]
+
+
+@pytest.mark.parametrize("moves", [(0, 3), (1, 3), (1,), (0, 1), (3,), ()])
+async def test_what_was_not_moved_over_stays_where_it_was(
+    history: DropIn, original: Fake, moves: tuple[int, ...]
+) -> None:
+    """Damaged or not, before, among and behind what was; in both forms, whatever the window."""
+    original.write("s", *human(2))
+    original.by_session["s"].append("{torn")
+    original.write("s", *human(1, 3))
+    rows = original.rows("s")
+    for place in moves:
+        history.store.append("s", [moved(from_langchain(HumanMessage(str(place))), rows[place])])
+    history.add_messages(human(1, 4))
+    for window in (None, *range(1, 7)):
+        history.window = window
+        for found in (history.read(), await history.aread()):
+            shown = [2 if isinstance(one, UnreadableMessage) else int(str(one.content)) for one in found]
+            assert shown == [0, 1, 2, 3, 4][-(window or 5) :]
+
+
+def test_what_the_original_got_after_it_was_cleared_is_read(history: DropIn, original: Fake) -> None:
+    """At the places of what was moved over; that comes first, since it is older."""
+    original.write("s", *human(2))
+    for row, message in zip(original.rows("s"), human(2), strict=True):
+        history.store.append("s", [moved(from_langchain(message), row)])
+    history.add_messages(human(1, 4))
+    original.clear("s")
+    original.write("s", *human(2, 2))
+    assert history.messages == human(5)
 
 
 async def test_a_damaged_row_is_told_and_does_not_hide_the_others(history: DropIn, original: Fake) -> None:

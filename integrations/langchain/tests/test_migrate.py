@@ -19,12 +19,19 @@ import pytest
 import redis
 import released
 import sqlalchemy
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+    message_to_dict,
+)
 
 import backscroll
 from backscroll import Store
 from backscroll.cli import main
-from backscroll.errors import Unavailable
+from backscroll.errors import Unavailable, UnreadableMessage
 from backscroll.url import parse_url
 from backscroll_conformance.containers import Server
 from backscroll_langchain import (
@@ -312,6 +319,187 @@ def test_damaged_rows_of_redis_are_told(on_redis: Kind, run: Run, url: str, stor
     )
 
 
+def test_a_row_that_stays_in_redis_is_read_where_it_was(on_redis: Kind, run: Run) -> None:
+    """Damaged or not to be stored; and moved to where it was, when somebody has mended it."""
+    written = on_redis.written("alice")
+    written.add_message(HumanMessage("0"))
+    nan = '{"type": "human", "data": {"content": "1", "additional_kwargs": {"score": NaN}}}'
+    written.redis_client.lpush(written.key, nan, b"{torn")
+    written.add_message(HumanMessage("3"))
+    history = on_redis.drop_in("alice")
+    before = list(map(repr, history.read()))
+    ran = run(on_redis.source, on_redis.target, "--drop-in")
+    assert (ran.code, len(ran.err.splitlines())) == (1, 2)
+    close_all()
+    assert len(history.store.read("alice")) == 2
+    assert list(map(repr, history.read())) == before
+    with pytest.raises(UnreadableMessage, match="index -3"):
+        _ = history.messages
+    for index, text in ((-2, "1"), (-3, "2")):
+        written.redis_client.lset(written.key, index, json.dumps(message_to_dict(HumanMessage(text))))
+    ran = run(on_redis.source, on_redis.target, "--drop-in")
+    assert ran == Ran(0, "1 sessions with 4 messages: 2 moved, 2 there already\n", "")
+    close_all()
+    assert len(history.store.read("alice")) == 4
+    assert history.messages == [HumanMessage(str(number)) for number in range(4)]
+
+
+def test_what_the_source_got_after_it_was_cleared_is_moved(kind: Kind, run: Run) -> None:
+    """Though it has the places of what was moved, which is told, and can be dropped by itself."""
+    name = kind.names[0]
+    command = (kind.source, kind.target, "--drop-in", "--session", name)
+    kind.write(name, HumanMessage("secret 0"), HumanMessage("secret 1"))
+    assert run(*command).code == 0
+    kind.written(name).clear()
+    assert (gone := run(*command)).code == 1
+    assert "and 1 more: in the target, and in the source no more" in gone.err
+    wait_until_gone(kind, name)
+    fresh = [HumanMessage("fresh 0"), HumanMessage("fresh 1"), HumanMessage("fresh 2")]
+    kind.write(name, *fresh)
+    close_all()
+    history = kind.drop_in(name)
+    assert [message for message in history.read() if "fresh" in str(message)] == fresh
+    ran = run(*command)
+    assert (ran.code, ran.out) == (1, "1 sessions with 3 messages: 3 moved, 0 there already; 1 problems\n")
+    close_all()
+    history.store.clear(name)
+    assert run(*command) == Ran(0, "1 sessions with 3 messages: 3 moved, 0 there already\n", "")
+    close_all()
+    assert history.read() == fresh
+
+
+def wait_until_gone(kind: Kind, name: str) -> None:
+    """Wait until a server that takes its time has cleared a session."""
+    end = time.monotonic() + PATIENCE
+    while kind.rows(name):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_what_was_cleared_in_the_source_is_told(on_redis: Kind, run: Run, url: str) -> None:
+    """Also where nothing of the session is there any more; by each run."""
+    on_redis.write("a", *MESSAGES)
+    on_redis.write("b", *MESSAGES)
+    assert run(on_redis.source, url).code == 0
+    on_redis.written("a").clear()
+    for _ in range(2):
+        ran = run(on_redis.source, url)
+        assert (ran.code, ran.out) == (1, "1 sessions with 4 messages: 0 moved, 4 there already; 1 problems\n")
+        assert "index -1 and 3 more: in the target, and in the source no more: cleared" in ran.err
+        assert ran.err.endswith("(session a)\n")
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3])
+def test_what_is_cleared_while_it_is_moved_stays_cleared(
+    on_redis: Kind, run: Run, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    """Before the first turn lands, or between two, or behind the last."""
+    monkeypatch.setattr("backscroll_langchain.moving.AT_ONCE", 2)
+    on_redis.write("alice", *MESSAGES)
+    history, append, appends = on_redis.drop_in("alice"), Store.append, 0
+
+    def cleared(self: Store, *args: Any, **kwargs: Any) -> Any:
+        nonlocal appends
+        appends += 1
+        if appends == moment:
+            history.clear()
+        try:
+            return append(self, *args, **kwargs)
+        finally:
+            if appends == 2 == moment - 1:
+                history.clear()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "append", cleared)
+        ran = run(on_redis.source, on_redis.target, "--drop-in")
+    close_all()
+    assert (history.read(), ran.code, appends) == ([], 1, 2)
+
+
+def test_a_clear_among_other_writes_stays_one(on_redis: Kind, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the move has to begin again, it reads the source again."""
+    on_redis.write("alice", *MESSAGES)
+    history, append, appends = on_redis.drop_in("alice"), Store.append, 0
+
+    def overtaken(self: Store, *args: Any, **kwargs: Any) -> Any:
+        nonlocal appends
+        appends += 1
+        if appends == 1:
+            history.add_user_message("new")
+            history.clear()
+        return append(self, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "append", overtaken)
+        run(on_redis.source, on_redis.target, "--drop-in")
+    close_all()
+    assert history.read() == []
+
+
+def test_no_session_of_redis_is_passed_over_in_silence(on_redis: Kind, run: Run, url: str, store: Store) -> None:
+    """Those that no store takes are told; one that is called as the keys of a store are, is moved, read and cleared."""
+    names = ("ok", "x:{1}:messages", ":{1}:messages")
+    for name in names:
+        on_redis.write(name, *MESSAGES)
+    written = on_redis.written("")
+    written.add_messages(MESSAGES)
+    written.redis_client.copy(written.key, written.key.encode() + b"\xff\xfe")
+    ran = run(on_redis.source, url)
+    assert (ran.code, ran.out) == (1, "5 sessions with 12 messages: 12 moved, 0 there already; 2 problems\n")
+    assert sorted(store.sessions()) == sorted(names)
+    assert "left in the source: session_id: must not be empty (session )" in ran.err
+    for name in names:
+        history = on_redis.drop_in(name)
+        assert history.messages == MESSAGES
+        history.clear()
+        assert on_redis.rows(name) == []
+    assert run(on_redis.source.replace("key_prefix=", "key_prefix=typo"), f"{url}2").code == 1
+
+
+def test_a_key_of_another_program_stops_no_move(on_memorystore: Kind, run: Run, url: str, store: Store) -> None:
+    """Though it is no UTF-8; the lists of a store are no sessions."""
+    on_memorystore.write("alice", *MESSAGES)
+    with redis.Redis.from_url(on_memorystore.target) as client:
+        client.set(b"\xff\xfe", b"x")
+        client.rpush(b"\xff\xfd", b"x")
+    on_memorystore.drop_in("alice").add_user_message("ours")
+    assert run(on_memorystore.source, url) == Ran(0, "1 sessions with 4 messages: 4 moved, 0 there already\n", "")
+    assert [*store.sessions()] == ["alice"]
+
+
+def test_rows_of_no_session_are_told(in_sql: Kind, run: Run, url: str, store: Store) -> None:
+    """The others are moved."""
+    in_sql.write("alice", *MESSAGES)
+    engine = sqlalchemy.create_engine(in_sql.target)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("INSERT INTO old (session_id, message) VALUES (NULL, '{}'), ('', '{}')"))
+    engine.dispose()
+    ran = run(in_sql.source, url)
+    assert (ran.code, ran.out) == (1, "3 sessions with 4 messages: 4 moved, 0 there already; 2 problems\n")
+    assert "must be a string, not NoneType (session is NULL)" in ran.err
+    assert [*store.sessions()] == ["alice"]
+
+
+def test_rows_that_get_the_numbers_of_others_are_moved(in_sql: Kind, run: Run, url: str, store: Store) -> None:
+    """As SQLite gives them."""
+    in_sql.write("alice", HumanMessage("secret 0"), HumanMessage("secret 1"))
+    assert run(in_sql.source, url).code == 0
+    in_sql.written("alice").clear()
+    in_sql.write("alice", HumanMessage("fresh 0"))
+    ran = run(in_sql.source, url)
+    assert (ran.code, ran.out) == (1, "1 sessions with 1 messages: 1 moved, 0 there already; 1 problems\n")
+    assert held(store, "alice")[2:] == [HumanMessage("fresh 0")]
+
+
+def test_what_a_drop_in_would_read_again_does_not_expire(on_redis: Kind, run: Run) -> None:
+    """It is refused; nothing is moved."""
+    on_redis.write("alice", *MESSAGES)
+    ran = run(on_redis.source, on_redis.target, "--drop-in", "--ttl", 60)
+    assert (ran.code, ran.out) == (2, "")
+    assert "--ttl: not with --drop-in: what expires there is read from the source again" in ran.err
+    assert on_redis.drop_in("alice").store.read("alice") == []
+
+
 def test_damaged_rows_of_cassandra_are_told(on_cassandra: Kind, run: Run, url: str, store: Store) -> None:
     """By table and row; the rest is moved."""
     import uuid
@@ -386,6 +574,7 @@ def test_the_source_may_stand_in_a_variable(on_redis: Kind, run: Run, url: str, 
         ("langchain+astra:///k?token=s3cret", "secure_connect_bundle"),
         ("langchain+kafka://user:s3cret@localhost:1", "and nothing else"),
         ("langchain+sql://user:s3cret@localhost/x", "SQLAlchemy cannot open it"),
+        ("langchain+sql+sqlite+aiosqlite:///s3cret.db", "its driver is an async one: name a sync one"),
         ("langchain+sql+nosuch://user:s3cret@localhost/x", "SQLAlchemy cannot open it"),
         ("langchain+tidb://localhost/x?table_name=s3cret;", "table_name: a name"),
         ("langchain+tidb://user:s3cret@localhost:port/x", "connection_string: expected"),
@@ -442,7 +631,9 @@ def test_the_class_for_sql_has_no_drop_in(in_sql: Kind, run: Run, url: str) -> N
     assert (ran.code, ran.out) == (2, "")
     assert "there is none for the class of this source" in ran.err
     missing = in_sql.source.replace("table_name=old", "table_name=missing")
-    assert run(missing, url).out == "0 sessions with 0 messages: 0 moved, 0 there already\n"
+    assert run(missing, url).err.startswith(
+        "error: sql: there is no table 'missing': is its name right? (the list of s"
+    )
     no_file = run(in_sql.source.replace("old.db", "missing.db"), url)
     assert (no_file.code, no_file.err) == (3, "error: sql: there is no such file\n")
 

@@ -17,6 +17,7 @@ from backscroll_langchain import ChatMessageHistory, moving
 from backscroll_langchain.dropin import DropIn
 from backscroll_langchain.moving import Mover
 from backscroll_langchain.originals import OriginalRow
+from backscroll_langchain.originals import moved as moved_over
 from backscroll_langchain.sharing import Shared
 
 
@@ -33,6 +34,9 @@ class Source:
             text = message if isinstance(message, str) else json.dumps(message_to_dict(message))
             self.texts.append((self.texts[-1][0] + 1 if self.texts else 0, text))
 
+    def place_prefix(self, session_id: str) -> str:
+        return "row "
+
     def rows(self, session_id: str, newest: int | None = None) -> list[OriginalRow]:
         self.looks += 1
         self.meanwhile(self.looks)
@@ -42,7 +46,7 @@ class Source:
     def clear(self, session_id: str) -> None:
         self.texts = []
 
-    def session_ids(self) -> Iterator[str]:
+    def session_ids(self) -> Iterator[str | None]:
         return iter(["s"])
 
     def close(self) -> None:
@@ -79,7 +83,7 @@ def human(count: int, start: int = 0) -> list[BaseMessage]:
     return [HumanMessage(str(number)) for number in range(start, start + count)]
 
 
-def moved(mover: Callable[[], Mover], session_id: str = "s") -> tuple[int, int, int, int]:
+def moved(mover: Callable[[], Mover], session_id: str | None = "s") -> tuple[int, int, int, int]:
     """How one run went."""
     run = mover()
     run.move(session_id)
@@ -235,9 +239,13 @@ def test_a_source_that_goes_on_growing_is_told(source: Source, store: Store, tol
     assert "it grows in the source while it is moved" in told[0]
 
 
-@pytest.mark.parametrize("change", ["cleared", "edited", "begun anew"])
-def test_a_source_that_changes_is_told(source: Source, store: Store, told: list[str], mover: Any, change: str) -> None:
-    """What was read of it is moved all the same."""
+@pytest.mark.parametrize(
+    ("change", "kept"), [("cleared", []), ("edited", ["0", "edited", "2"]), ("begun anew", ["7", "8", "9"])]
+)
+def test_what_changes_while_it_is_moved_is_taken_back(
+    source: Source, store: Store, mover: Any, change: str, kept: list[str]
+) -> None:
+    """And told; the target is as the source then, in its order."""
     source.write(*human(3))
 
     def meanwhile(look: int) -> None:
@@ -249,21 +257,92 @@ def test_a_source_that_changes_is_told(source: Source, store: Store, told: list[
                 source.write(*human(3, 7))
 
     source.meanwhile = meanwhile
-    assert moved(mover) == (1, 3, 3, 1)
-    assert "changed or cleared in the source while they were moved" in told[0]
-    assert held(store) == human(3)
+    assert moved(mover) == (1, len(kept), len(kept), 1)
+    assert [message.content for message in held(store)] == kept
+    assert moved(mover)[1:] == (len(kept), 0, 0 if kept else 1)
 
 
-def test_that_the_oldest_expire_meanwhile_is_no_change(
+@pytest.mark.parametrize("change", ["the oldest expired", "cleared", "begun anew"])
+def test_what_the_source_has_no_more_is_told(
+    source: Source, store: Store, told: list[str], mover: Any, change: str
+) -> None:
+    """By each run, until somebody drops it in the target; it is nobody's but the user's to do so."""
+    source.write(*human(3))
+    moved(mover)
+    if change == "the oldest expired":
+        del source.texts[0]
+    else:
+        source.texts = []
+        source.write(*human(2, 7 if change == "begun anew" else 0)[: 2 if change == "begun anew" else 0])
+    for _ in range(2):
+        told.clear()
+        moved(mover)
+        [line] = [line for line in told if "in the source no more" in line]
+        assert line.startswith(f"row 0{' and 2 more' if change != 'the oldest expired' else ''}: in the target, and ")
+    store.clear("s")
+    told.clear()
+    moved(mover)
+    assert not [line for line in told if "in the source no more" in line]
+    assert len(held(store)) == len(source.texts)
+
+
+def test_a_session_that_is_gone_as_a_whole_is_told(
+    source: Source, store: Store, told: list[str], mover: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no other of the target."""
+    source.write(*human(1))
+    mover().move_all()
+    store.append("own", Message("user", "a"))
+    elsewhere = moved_over(Message("user", "b"), OriginalRow("list 'x', index 0", "{}"))
+    store.append("elsewhere", elsewhere)
+    monkeypatch.setattr(source, "session_ids", lambda: iter(["t"]))
+    run = mover()
+    run.move_all()
+    assert (run.done.problems, len(told)) == (1, 1)
+    assert told[0].startswith("row 0: in the target, and in the source no more")
+    assert told[0].endswith("(session s)")
+
+
+def test_a_source_without_a_session_is_told(
+    source: Source, told: list[str], mover: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since most likely a name in its URL is wrong."""
+    monkeypatch.setattr(source, "session_ids", lambda: iter(()))
+    mover().move_all()
+    assert [line.partition(":")[0] for line in told] == ["the source has no session"]
+
+
+def test_rows_without_a_session_are_told(source: Source, told: list[str], mover: Any) -> None:
+    """And passed over."""
+    assert [moved(mover, session_id) for session_id in (None, "", "\udcff")] == [(1, 0, 0, 1)] * 3
+    assert all(line.startswith("left in the source: session_id: ") for line in told)
+
+
+def test_a_row_that_was_mended_comes_where_it_belongs(
     source: Source, store: Store, told: list[str], mover: Any
 ) -> None:
-    """Of a source whose messages have a time to live."""
-    source.write(*human(3))
-    source.meanwhile = lambda look: source.texts.pop(0) and None if look == 2 else None
-    assert moved(mover) == (1, 2, 3, 0)
-    assert held(store) == human(3)
-    source.texts.pop(0)
-    assert moved(mover) == (1, 1, 0, 0)
+    """What was moved and belongs behind it, is moved anew for that; what is told counts it as there already."""
+    source.write(*human(1), "{torn", *human(1, 2), "{too", *human(1, 4))
+    assert moved(mover) == (1, 3, 3, 2)
+    source.texts[1] = (1, json.dumps(message_to_dict(HumanMessage("1"))))
+    assert moved(mover) == (1, 4, 1, 1)
+    assert [message.content for message in held(store)] == ["0", "1", "2", "4"]
+    source.texts[3] = (3, json.dumps(message_to_dict(HumanMessage("3"))))
+    assert moved(mover) == (1, 5, 1, 0)
+    assert held(store) == human(5)
+
+
+def test_a_row_that_was_mended_too_late_stays(source: Source, store: Store, told: list[str], mover: Any) -> None:
+    """Behind messages of the session's own nothing is moved, and nothing moved anew; the drop-in reads it in place."""
+    history = DropIn("s", Shared(lambda: store, lambda: source))
+    source.write(*human(1), "{torn", *human(1, 2))
+    moved(mover)
+    history.add_messages(human(1, 3))
+    source.texts[1] = (1, json.dumps(message_to_dict(HumanMessage("1"))))
+    told.clear()
+    assert moved(mover) == (1, 2, 0, 1)
+    assert told == ["row 1 left in the source: the target has newer messages of its own (session s)"]
+    assert history.messages == human(4)
 
 
 def test_a_session_in_use_is_left(source: Source, store: Store, told: list[str], mover: Any) -> None:
@@ -303,15 +382,16 @@ def test_after_a_clear_it_is_moved_anew(source: Source, store: Store, mover: Any
 
 
 def test_a_difference_is_told(source: Source, store: Store, told: list[str], mover: Any) -> None:
-    """What is missing, and what is another message."""
+    """What is missing, what is in another order, and what is another message."""
     source.write(*human(4))
-    moved(mover)
-    store.remove("s", [1, 2])
-    source.texts[0] = (0, '{"type": "human", "data": {"content": "edited"}}')
-    assert moved(mover) == (1, 2, 0, 2)
+    first, second, third, _ = source.rows("s")
+    other = [moved_over(Message("user", text), row) for row, text in ((third, "2"), (first, "x"), (second, "1"))]
+    store.append("s", [*other, Message("user", "own")])
+    assert moved(mover) == (1, 3, 0, 3)
     assert told == [
-        "row 1 is not in the target, and 1 more (session s)",
-        "row 0 is another message in the target (session s)",
+        "row 3 left in the source: the target has newer messages of its own (session s)",
+        "its messages are twice in the target, or in another order (session s)",
+        "row 0: another message in the target (session s)",
     ]
 
 
@@ -331,7 +411,7 @@ def test_a_session_that_is_not_there_is_told(source: Source, told: list[str], mo
     assert moved(mover) == (1, 0, 0, 1)
     source.write(*human(1))
     assert moved(mover, "x" * 513) == (1, 0, 0, 1)
-    assert [line[:27] for line in told] == ["the source has no messages ", "cannot be moved: session_id"]
+    assert [line[:27] for line in told] == ["the source has no messages ", "left in the source: session"]
 
 
 def test_a_damaged_record_in_the_store_counts_as_its_own(
@@ -387,4 +467,4 @@ def test_other_programs_read_what_was_moved(source: Source, store: Store, mover:
     moved(mover)
     [record] = store.read("s")
     assert isinstance(record, backscroll.Record)
-    assert record.message == Message("user", "hi!", extra={"langchain_original": "row 0"})
+    assert record.message == Message("user", "hi!", extra={"langchain_original": source.rows("s")[0].identity})

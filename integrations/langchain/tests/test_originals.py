@@ -2,21 +2,23 @@
 
 import json
 import pickle
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, ToolMessage, message_to_dict
 
-from backscroll import Message
+from backscroll import Message, Record
 from backscroll.errors import UnreadableMessage
 from backscroll_langchain.originals import (
     OriginalRow,
     UnreadableOriginal,
+    merged,
     message_of,
     messages_of,
     moved,
-    not_moved,
-    place_moved,
+    moved_from,
     readable_of,
 )
 
@@ -29,6 +31,11 @@ def row(text: str, place: str = "row 1") -> OriginalRow:
 def written(message: BaseMessage, place: str = "row 1") -> OriginalRow:
     """A row as the originals write it."""
     return row(json.dumps(message_to_dict(message)), place)
+
+
+def recorded(message: Message) -> Record:
+    """A record of a store; no two are equal."""
+    return Record(0, uuid4(), datetime(2026, 1, 1, tzinfo=UTC), None, message)
 
 
 def test_what_was_written_comes_back() -> None:
@@ -100,15 +107,27 @@ def test_the_error_crosses_processes() -> None:
 
 
 def test_what_was_moved_over_says_from_where() -> None:
-    """Beside what a framework keeps there."""
-    message = moved(Message("user", "a", extra={"langchain": {"x": 1}}), row("", "row 7"))
-    assert place_moved(message) == "row 7"
-    assert message.extra == {"langchain": {"x": 1}, "langchain_original": "row 7"}
-    assert place_moved(Message("user", "a")) is None
+    """Beside what a framework keeps there: by the place, and by what stood there."""
+    one = row("{}", "row 7")
+    message = moved(Message("user", "a", extra={"langchain": {"x": 1}}), one)
+    assert message.extra == {"langchain": {"x": 1}, "langchain_original": one.identity}
+    assert moved_from(recorded(message)) == one.identity
+    assert moved_from(recorded(Message("user", "a"))) is None
+    others = [row("[]", "row 7"), row("{}", "row 8"), row("\ud800", "row 7"), OriginalRow("row 7", "{}", "made anew")]
+    assert len({one.identity, *(other.identity for other in others)}) == 5
 
 
-def test_rows_up_to_the_last_one_that_was_moved_are_left_out() -> None:
-    """Also one among them that is missing from those, since it may have been removed on purpose."""
-    rows = [row("", place) for place in ("1", "2", "3", "4")]
-    assert [one.place for one in not_moved(rows, {"1", "3"})] == ["4"]
-    assert not_moved(rows, set()) == rows
+def test_what_was_not_moved_over_comes_where_it_is_expected() -> None:
+    """Behind the row before it; and before all that nobody moved over, where what it stood behind is not there."""
+    rows = [row("", str(place)) for place in range(4)]
+    records = [recorded(moved(Message("user", "m"), rows[place])) for place in (1, 2)]
+    new = recorded(Message("user", "n"))
+    identities = {rows[1].identity, rows[2].identity}
+    for there, expected in (
+        (records, [rows[0], *records, rows[3], new]),
+        (records[:1], [rows[0], records[0], rows[3], new]),
+        (records[1:], [records[1], rows[3], rows[0], new]),
+        ([], [rows[0], rows[3], new]),
+    ):
+        assert list(merged(rows, [*there, new], identities)) == expected
+        assert list(merged(rows, there, identities)) == expected[:-1]

@@ -93,18 +93,30 @@ def test_many_rows_are_cleared_in_steps(original: SQLOriginal, write: Write, mon
 
 
 def test_without_a_table_there_is_nothing(url: str, write: Write, original: SQLOriginal) -> None:
-    """And none is made."""
+    """And none is made; that there is no session is told, since most likely the name is wrong."""
     missing = SQLOriginal.of(url, "no_such_table")
     missing.clear("s")
-    assert (missing.rows("s"), list(missing.session_ids())) == ([], [])
+    assert missing.rows("s") == []
+    with pytest.raises(StorageError, match="there is no table 'no_such_table'"):
+        list(missing.session_ids())
     missing.close()
+
+
+def test_rows_without_a_session_are_found(original: SQLOriginal, url: str, table: str) -> None:
+    """And those of the empty one, which no store takes."""
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        for session_id in ("NULL", "''"):
+            connection.execute(sqlalchemy.text(f"INSERT INTO {table} (session_id, message) VALUES ({session_id}, 'x')"))
+    engine.dispose()
+    assert sorted(original.session_ids(), key=str) == ["", None, "first"]
 
 
 def test_a_table_of_another_program_is_told(url: str, write: Write, original: SQLOriginal, table: str) -> None:
     """Its columns are not those of LangChain's class."""
     other = SQLOriginal.of(url, table, "no_such_column")
     for use in (lambda: other.rows("s"), lambda: other.clear("s"), lambda: list(other.session_ids())):
-        with pytest.raises(StorageError, match="sql: ") as caught:
+        with pytest.raises(StorageError, match=f"sql: the table '{table}' has no column 'no_such_column'") as caught:
             use()
         assert caught.value.__context__ is None
     other.close()
@@ -124,6 +136,13 @@ def test_a_url_that_cannot_be_is_told(text: str) -> None:
     with pytest.raises(InvalidURL, match="SQLAlchemy cannot open it") as caught:
         SQLOriginal.of(text)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["sqlite+aiosqlite:///chat.db", "postgresql+asyncpg://user:secret@host/db"])
+def test_an_async_driver_is_refused(text: str) -> None:
+    """Whether it is installed or not."""
+    with pytest.raises(InvalidURL, match="its driver is an async one: name a sync one"):
+        SQLOriginal.of(text)
 
 
 def test_a_server_that_is_down_is_told() -> None:

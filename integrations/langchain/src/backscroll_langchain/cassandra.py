@@ -100,20 +100,28 @@ class CassandraOriginal:
         self._shown = f"table '{keyspace}.{table}'"
         self._prepared: dict[str, Any] = {}
 
+    def place_prefix(self, session_id: str) -> str:
+        """What the places of a session's rows begin with; those of all sessions of a table begin alike."""
+        return f"{self._shown}, "
+
     def rows(self, session_id: str, newest: int | None = None) -> list[OriginalRow]:
         """The rows of a session, oldest first: all, or only the newest so many."""
         text = f"SELECT row_id, body_blob FROM {self._name} WHERE partition_id = ? ORDER BY row_id DESC"
         found = self._ask(text, session_id) if newest is None else self._ask(f"{text} LIMIT ?", session_id, newest)
-        rows = [OriginalRow(f"{self._shown}, row_id {row_id}", body or "") for row_id, body in found]
+        rows = [OriginalRow(f"{self.place_prefix(session_id)}row_id {row_id}", body or "") for row_id, body in found]
         return rows[::-1]
 
     def clear(self, session_id: str) -> None:
         """Drop the rows of a session, and nothing else."""
         list(self._ask(f"DELETE FROM {self._name} WHERE partition_id = ?", session_id))
 
-    def session_ids(self) -> Iterator[str]:
-        """Each session that has rows, once."""
-        for (session_id,) in self._ask(f"SELECT DISTINCT partition_id FROM {self._name}"):
+    def session_ids(self) -> Iterator[str | None]:
+        """Each session that has rows, once.
+
+        Raises:
+            StorageError: The table is missing.
+        """
+        for (session_id,) in self._ask(f"SELECT DISTINCT partition_id FROM {self._name}", missing_is_empty=False):
             yield session_id
 
     def close(self) -> None:
@@ -121,8 +129,8 @@ class CassandraOriginal:
         if self._close is not None:
             self._close()
 
-    def _ask(self, text: str, *values: Any) -> Iterator[Sequence[Any]]:
-        """The rows of an answer, page by page; none where the table is missing."""
+    def _ask(self, text: str, *values: Any, missing_is_empty: bool = True) -> Iterator[Sequence[Any]]:
+        """The rows of an answer, page by page; none where the table is missing, or an error."""
         problem = None
         try:
             if text not in self._prepared:
@@ -134,7 +142,9 @@ class CassandraOriginal:
                 yield tuple(row.values()) if isinstance(row, dict) else row
         except (DriverException, NoHostAvailable) as error:
             self._prepared.pop(text, None)
-            problem = None if _is_missing(error) else _told(error, self._shown)
+            problem = _told(error, self._shown)
+            if _is_missing(error):
+                problem = None if missing_is_empty else StorageError(f"cassandra: {self._shown} is not there")
         # Raised behind the handler, because what led to the error may hold addresses.
         if problem is not None:
             raise problem

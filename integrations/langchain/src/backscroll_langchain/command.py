@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 AGAIN: Final = "run it again, and it goes on from there"
 
+COMES_BACK: Final = "what expires there is read from the source again, as long as that is there"
+
 HELP: Final = """Move what LangChain's own chat histories wrote into a store.
 
 SOURCE is langchain+ and the URL of their database, in which the names of their lists or tables are options; env:NAME
@@ -36,8 +38,8 @@ langchain+sql+sqlite:///chat.db?table_name=message_store
 langchain+kafka://localhost:9092
 
 Nothing is written there. A move that was interrupted is simply repeated: what is in the store already is not moved
-again. After each session both sides are compared. What is damaged, or changes while it is moved, is told, and the exit
-code is 1 then.
+again. After each session both sides are compared. What is damaged, changes while it is moved, or is in the source no
+more, is told, and the exit code is 1 then.
 """
 
 
@@ -52,6 +54,8 @@ def migrate(*, source: str, url: str, chosen: tuple[str, ...], drop_in: bool, tt
     """Move what LangChain's own classes wrote."""
     from backscroll_langchain.sources import opened
 
+    if drop_in and ttl is not None:
+        raise Refused(f"--ttl: not with --drop-in: {COMES_BACK}")
     with ExitStack() as stack:
         found = opened(source)
         stack.enter_context(closing(found.original))
@@ -86,15 +90,15 @@ def _moved(source: "Source", store: Store, chosen: tuple[str, ...], ttl: float |
             advance(mover.done.sessions, f"{mover.done.sessions:,} sessions, {mover.done.added:,} messages")
 
         mover = Mover(source.original, store, lambda problem: tell("error", problem), show, ttl=ttl)
-        at = "the list of sessions"
         try:
-            for session_id in chosen or source.original.session_ids():
-                at = f"session {session_id}"
+            for session_id in chosen:
                 mover.move(session_id)
+            if not chosen:
+                mover.move_all()
         except (InvalidArgument, PluginError):
             raise
         except BackscrollError as error:
-            raise Failed(f"{error} ({at}); {AGAIN}") from error
+            raise Failed(f"{error} ({mover.at}); {AGAIN}") from error
     return mover.done
 
 

@@ -1,7 +1,7 @@
 """`DropIn`, what the replacements of LangChain's own classes have in common."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from langchain_core.messages import BaseMessage
 
@@ -10,7 +10,7 @@ from backscroll.arguments import checked_session_id
 from backscroll.errors import UnreadableMessage
 from backscroll_langchain.history import ChatMessageHistory
 from backscroll_langchain.messages import to_langchain
-from backscroll_langchain.originals import OriginalRow, not_moved, place_moved, readable_of
+from backscroll_langchain.originals import OriginalRow, merged, moved_from, readable_of
 from backscroll_langchain.sharing import Shared
 
 Found = list[BaseMessage | UnreadableMessage]
@@ -64,16 +64,21 @@ class DropIn(ChatMessageHistory):
 
     def read(self) -> Found:
         """The messages, in order, and in the place of each that is damaged the `UnreadableMessage` that tells it."""
-        records = self._kept(self._records())
-        return self._joined(records, self._rows(records))
+        records = self._records(self.window)
+        rows = self._rows(self._kept(records))
+        if rows and self._needs_all(records):
+            records = self._records(None)
+        return self._joined(records, rows)
 
     async def aread(self) -> Found:
         """Async twin of `read`."""
         await self._open()
-        records = self._kept(await self._arecords())
-        if self._needs_no_look(records):
-            return self._joined(records, [])
-        return self._joined(records, await asyncio.to_thread(self._rows, records))
+        records = await self._arecords(self.window)
+        kept = self._kept(records)
+        rows = [] if self._needs_no_look(kept) else await asyncio.to_thread(self._rows, kept)
+        if rows and self._needs_all(records):
+            records = await self._arecords(None)
+        return self._joined(records, rows)
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Async twin of `add_messages`."""
@@ -95,12 +100,15 @@ class DropIn(ChatMessageHistory):
 
     def _look(self, newest: int | None) -> list[OriginalRow]:
         """What the original wrote, oldest first; all of it or only the newest so many."""
-        if self._shared.is_without_original(self.session_id):
-            return []
         rows = self._shared.original.rows(self.session_id, newest)
         if not rows:
             self._shared.remember_no_original(self.session_id)
         return rows
+
+    @property
+    def _looks_at_all(self) -> bool:
+        """Whether `_look` gives all there is, where it is asked for all."""
+        return True
 
     def _kept(self, records: list[Record | Unreadable]) -> list[Record | Unreadable]:
         """Those of our records that are to be read."""
@@ -113,54 +121,54 @@ class DropIn(ChatMessageHistory):
         if not self._shared.is_open:
             await asyncio.to_thread(getattr, self._shared, "store")
 
-    def _records(self) -> list[Record | Unreadable]:
-        if self.window is None:
+    def _records(self, newest: int | None) -> list[Record | Unreadable]:
+        if newest is None:
             return [*self.store.iterate(self.session_id)]
-        return self.store.last(self.session_id, self.window)
+        return self.store.last(self.session_id, newest)
 
-    async def _arecords(self) -> list[Record | Unreadable]:
-        if self.window is None:
+    async def _arecords(self, newest: int | None) -> list[Record | Unreadable]:
+        if newest is None:
             return [record async for record in self.store.aiterate(self.session_id)]
-        return await self.store.alast(self.session_id, self.window)
+        return await self.store.alast(self.session_id, newest)
 
     def _needs_no_look(self, records: list[Record | Unreadable]) -> bool:
         """Whether the original has nothing to add, as far as is known without a look."""
         if self._shared.is_without_original(self.session_id):
             return True
-        # What the original got after its messages were moved over stands behind those.
-        is_full = self.window is not None and len(records) >= self.window
-        return is_full and not any(map(_place, records))
+        # What was not moved over of the original stands among what was, or behind it.
+        return self._is_full(records) and not any(map(moved_from, records))
+
+    def _needs_all(self, records: list[Record | Unreadable]) -> bool:
+        """Whether more was moved over than is among these records."""
+        return self._is_full(records) and any(map(moved_from, records))
+
+    def _is_full(self, records: list[Record | Unreadable]) -> bool:
+        return self.window is not None and len(records) >= self.window
 
     def _rows(self, records: list[Record | Unreadable]) -> list[OriginalRow]:
-        """What of the original is to be read beside these records."""
+        """What of the original may have to be read beside these records."""
         if self._needs_no_look(records):
             return []
-        places = {place for record in records if (place := _place(record))}
-        rows = self._look(self.window if self.window is None or places else self.window - len(records))
-        fresh = not_moved(rows, places)
-        if rows and not fresh:
-            self._shared.remember_no_original(self.session_id)
-        return fresh
+        return self._look(None if self.window is None or any(map(moved_from, records)) else self.window - len(records))
 
     def _joined(self, records: list[Record | Unreadable], rows: list[OriginalRow]) -> Found:
-        """All of it, in order: what was moved over is older than what the original still has."""
-        split = max((number for number, record in enumerate(records, 1) if _place(record)), default=0) if rows else 0
-        found = [*_found(records[:split]), *readable_of(rows), *_found(records[split:])]
+        """All of it, in order."""
+        moved = {identity for record in records if (identity := moved_from(record))}
+        if rows and self._looks_at_all and all(row.identity in moved for row in rows):
+            self._shared.remember_no_original(self.session_id)
+        found = [_found(each) for each in merged(rows, self._kept(records), moved)]
         return found if self.window is None else found[-self.window :]
 
     def _clear_original(self) -> None:
         self._shared.original.clear(self.session_id)
 
 
-def _place(record: Record | Unreadable) -> str | None:
-    return None if isinstance(record, Unreadable) else place_moved(record.message)
-
-
-def _found(records: Iterable[Record | Unreadable]) -> Found:
-    return [
-        UnreadableMessage(record.seq, record.reason) if isinstance(record, Unreadable) else to_langchain(record.message)
-        for record in records
-    ]
+def _found(one: OriginalRow | Record | Unreadable) -> BaseMessage | UnreadableMessage:
+    if isinstance(one, OriginalRow):
+        return readable_of([one])[0]
+    if isinstance(one, Unreadable):
+        return UnreadableMessage(one.seq, one.reason)
+    return to_langchain(one.message)
 
 
 def _readable(found: Found) -> list[BaseMessage]:

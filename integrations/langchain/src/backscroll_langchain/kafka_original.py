@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import attrs
 
 from backscroll.backend import Deadline
-from backscroll_langchain.kafka_cluster import Cluster, Record, Span, Topic
+from backscroll_langchain.kafka_cluster import Cluster, Span, Topic
 from backscroll_langchain.kafka_order import ordered
 from backscroll_langchain.originals import BEGINS, OriginalRow, as_text
 
@@ -20,7 +20,7 @@ SAMPLE: Final = 8
 TIMEOUT: Final = 30.0
 """For how many seconds a look may take where the caller does not say."""
 
-_PLACE: Final = re.compile(r", partition (\d+), offset (\d+)$")
+_IDENTITY: Final = re.compile(r", partition (\d+), offset (\d+), (\S+), [0-9a-f]+$")
 
 
 @attrs.frozen
@@ -35,13 +35,23 @@ class Where:
     topic: str = ""
     offsets: Mapping[int, int] = attrs.field(factory=dict)
 
-    def passed(self, partition: int, offset: int) -> bool:
+    def passed(self, spot: "Spot") -> bool:
         """Whether a record was read."""
-        return offset < self.offsets.get(partition, 0)
+        return spot.topic == self.topic and spot.offset < self.offsets.get(spot.partition, 0)
 
-    def behind(self, partition: int, offset: int) -> "Where":
-        """Where it goes on when a record was read."""
-        return attrs.evolve(self, offsets={**self.offsets, partition: offset + 1})
+    def behind(self, spot: "Spot") -> "Where":
+        """Where it goes on when a record was read; one of another topic changes nothing."""
+        if spot.topic != self.topic or self.passed(spot):
+            return self
+        return attrs.evolve(self, offsets={**self.offsets, spot.partition: spot.offset + 1})
+
+
+class Spot(NamedTuple):
+    """Where a record of the original's is, or was: in a topic by Kafka's id of it."""
+
+    topic: str
+    partition: int
+    offset: int
 
 
 @attrs.frozen
@@ -49,12 +59,14 @@ class Unread:
     """What of a session the original has that was not read.
 
     Args:
-        rows: Oldest first, each with its partition and offset.
+        rows: Oldest first.
         where: How far it was read before.
+        is_all: Whether nothing of it was.
     """
 
-    rows: list[tuple[OriginalRow, int, int]]
+    rows: list[OriginalRow]
     where: Where
+    is_all: bool
 
 
 class KafkaOriginal:
@@ -71,6 +83,10 @@ class KafkaOriginal:
         self.cluster: Final = Cluster(servers)
         self._known: set[str] = set()
 
+    def place_prefix(self, session_id: str) -> str:
+        """What the places of a session's rows begin with."""
+        return f"topic {session_id!r}, "
+
     def rows(self, session_id: str, newest: int | None = None) -> list[OriginalRow]:
         """The messages, oldest first."""
         deadline = Deadline(TIMEOUT)
@@ -78,7 +94,7 @@ class KafkaOriginal:
         if topic is None:
             return []
         spans = topic.spans if newest is None else _ends(topic.spans, newest)
-        rows = [row for row, _, _ in self._rows(topic, spans, deadline)]
+        rows = self._rows(topic, spans, deadline)
         return rows if newest is None else rows[max(0, len(rows) - newest) :]
 
     def unread(self, session_id: str, where: Where, deadline: Deadline) -> Unread | None:
@@ -89,7 +105,7 @@ class KafkaOriginal:
         begun = Where(topic.id, where.offsets if where.topic in {"", topic.id} else {})
         spans = {partition: (max(low, begun.offsets.get(partition, 0)), high)
                  for partition, (low, high) in topic.spans.items()}  # fmt: skip
-        return Unread(self._rows(topic, spans, deadline), begun)
+        return Unread(self._rows(topic, spans, deadline), begun, spans == topic.spans)
 
     def end(self, session_id: str, deadline: Deadline) -> Where:
         """How far it is read when all was read."""
@@ -112,7 +128,7 @@ class KafkaOriginal:
         if self._topic(session_id, deadline) is not None:
             self.cluster.delete(session_id, deadline)
 
-    def session_ids(self) -> Iterator[str]:
+    def session_ids(self) -> Iterator[str | None]:
         """The topics that look like the original's; a look at the newest records of each topic of the cluster."""
         for name in self.cluster.names(Deadline(TIMEOUT)):
             if self._topic(name, Deadline(TIMEOUT)) is not None:
@@ -133,20 +149,19 @@ class KafkaOriginal:
         self._known.add(topic.id)
         return topic
 
-    def _rows(self, topic: Topic, spans: Mapping[int, Span], deadline: Deadline) -> list[tuple[OriginalRow, int, int]]:
+    def _rows(self, topic: Topic, spans: Mapping[int, Span], deadline: Deadline) -> list[OriginalRow]:
         records = self.cluster.read(topic.name, spans, deadline)
-        return [(_row(topic.name, record), record.partition, record.offset) for record in ordered(records)]
+        begin = self.place_prefix(topic.name)
+        return [
+            OriginalRow(f"{begin}partition {each.partition}, offset {each.offset}", as_text(each.value), topic.id)
+            for each in ordered(records)
+        ]
 
 
-def place_of(text: str) -> tuple[int, int] | None:
-    """The partition and the offset of a row by the text of its place."""
-    found = _PLACE.search(text)
-    return (int(found[1]), int(found[2])) if found else None
-
-
-def _row(name: str, record: Record) -> OriginalRow:
-    place = f"topic {name!r}, partition {record.partition}, offset {record.offset}"
-    return OriginalRow(place, as_text(record.value))
+def spot_of(identity: str) -> Spot | None:
+    """Where a row is, by its identity."""
+    found = _IDENTITY.search(identity)
+    return Spot(found[3], int(found[1]), int(found[2])) if found else None
 
 
 def _ends(spans: Mapping[int, Span], newest: int) -> dict[int, Span]:

@@ -1,8 +1,7 @@
 """Reading a session onward from its position, and moving that."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
-from functools import partial
 from typing import Final
 
 import attrs
@@ -14,10 +13,10 @@ from backscroll.errors import StorageError, Unavailable, UnreadableMessage, Vers
 from backscroll_kafka import SHIFT
 from backscroll_langchain.kafka_beside import Beside, Move, Session
 from backscroll_langchain.kafka_deadlines import left
-from backscroll_langchain.kafka_original import Unread, Where, place_of
+from backscroll_langchain.kafka_original import Unread, Where, spot_of
 from backscroll_langchain.kafka_positions import Position, Positions
 from backscroll_langchain.messages import to_langchain
-from backscroll_langchain.originals import OriginalRow, not_moved, place_moved, readable_of
+from backscroll_langchain.originals import OriginalRow, merged, moved_from, readable_of
 from backscroll_langchain.sharing import Shared
 
 AT_ONCE: Final = 1_000
@@ -144,27 +143,27 @@ class Reading:
         return found, position
 
     def _steps(self, start: Position, most: int | None) -> Iterator[Step]:
-        """What is behind a position, and the positions behind that; about so many are asked for at first.
+        """What is behind a position, in the order of `merged`, and the positions behind that.
 
-        What was moved over from the original is stored here, and read here; what the original got after that, is newer.
+        About as many records are asked for at first as messages are wanted.
         """
         unread = self._unread(start.original)
         rows = unread.rows if unread else []
-        places = self._places() if rows else set()
-        fresh = {row.place for row in not_moved([row for row, _, _ in rows], places)}
-        if rows and not fresh:
+        moved = self._moved_over() if rows else set()
+        if unread and unread.is_all and rows and all(row.identity in moved for row in rows):
             self._shared.remember_no_original(self._session_id)
         position = start if unread is None else attrs.evolve(start, original=unread.where)
-        older = [each for each in rows if each[0].place in fresh]
         many = AT_ONCE if most is None else min(AT_ONCE, most + 1)
-        parts: list[Callable[[Position], Iterator[Step]]] = [
-            partial(_originals, older),
-            partial(_ours, self._records(start.after, many)),
-        ]
-        for part in reversed(parts) if places else parts:
-            for message, behind in part(position):
-                position = behind
-                yield message, behind
+        within: set[int] = set()
+        for one in merged(rows, _noting(self._records(start.after, many), within), moved):
+            if isinstance(one, OriginalRow):
+                message: BaseMessage | UnreadableMessage | None = readable_of([one])[0]
+                position = _passing(position, one.identity)
+            else:
+                offset = _behind(one.seq) - (one.seq in within)
+                position = attrs.evolve(position, after=one.seq, offset=offset)
+                message, position = _read(one, start, position)
+            yield message, position
 
     def _records(self, after: int, many: int) -> Iterator[Record | Unreadable]:
         while True:
@@ -175,35 +174,37 @@ class Reading:
                 return
             after, many = records[-1].seq, AT_ONCE
 
-    def _places(self) -> set[str]:
-        """Where the original had what was moved over."""
+    def _moved_over(self) -> set[str]:
+        """The identities of the rows that were moved over."""
         records = self._store.iterate(self._session_id, timeout=left(self._deadline))
-        return {place for record in records if isinstance(record, Record) and (place := place_moved(record.message))}
+        return {identity for record in records if (identity := moved_from(record))}
 
 
-def _originals(rows: Iterable[tuple[OriginalRow, int, int]], position: Position) -> Iterator[Step]:
-    where = position.original
-    for row, partition, offset in rows:
-        where = where.behind(partition, offset)
-        yield readable_of([row])[0], attrs.evolve(position, original=where)
-
-
-def _ours(records: Iterator[Record | Unreadable], position: Position) -> Iterator[Step]:
-    where, following = position.original, next(records, None)
+def _noting(records: Iterator[Record | Unreadable], within: set[int]) -> Iterator[Record | Unreadable]:
+    """Records, and by their seqs those behind which their turn goes on."""
+    following = next(records, None)
     while (record := following) is not None:
         following = next(records, None)
-        is_within = following is not None and following.seq >> SHIFT == record.seq >> SHIFT
-        position = Position(record.seq, _behind(record.seq) - is_within, where)
-        if isinstance(record, Unreadable):
-            yield UnreadableMessage(record.seq, record.reason), position
-            continue
-        place = place_of(place_moved(record.message) or "")
-        if place is not None and where.passed(*place):
-            yield None, position  # it was read where the original had it
-            continue
-        if place is not None:
-            where = where.behind(*place)
-        yield to_langchain(record.message), attrs.evolve(position, original=where)
+        if following is not None and following.seq >> SHIFT == record.seq >> SHIFT:
+            within.add(record.seq)
+        yield record
+
+
+def _read(record: Record | Unreadable, start: Position, position: Position) -> Step:
+    """What a record gives; nothing where it was read before, when the original had it."""
+    if isinstance(record, Unreadable):
+        return UnreadableMessage(record.seq, record.reason), position
+    identity = moved_from(record) or ""
+    spot = spot_of(identity)
+    if spot is not None and any(where.passed(spot) for where in (start.original, position.original)):
+        return None, position
+    return to_langchain(record.message), _passing(position, identity)
+
+
+def _passing(position: Position, identity: str) -> Position:
+    """A position behind a row of the original's, or a record that was moved over from it."""
+    spot = spot_of(identity)
+    return position if spot is None else attrs.evolve(position, original=position.original.behind(spot))
 
 
 def _behind(seq: int) -> int:

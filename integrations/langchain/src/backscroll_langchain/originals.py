@@ -1,21 +1,22 @@
 """What LangChain's own classes wrote to a database, as it is read; nothing here writes in their form."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator
+from hashlib import blake2b
 from typing import Any, Final, Protocol
 
 import attrs
 from langchain_core.messages import BaseMessage, ChatMessage, messages_from_dict
 from pydantic import ValidationError
 
-from backscroll import Message
+from backscroll import Message, Record, Unreadable
 from backscroll.errors import UnreadableMessage
 
 BEGINS: Final = '{"type": "'
 """How every message begins that the original wrote."""
 
 MOVED: Final = "langchain_original"
-"""The key in `Message.extra` of a message that was moved over: where the original had it."""
+"""The key in `Message.extra` of a message that was moved over: the identity of the original's row."""
 
 
 @attrs.frozen
@@ -26,10 +27,24 @@ class OriginalRow:
         place: Where it stands, as a person would look for it, for example ``list 'message_store:alice', element 3``.
             The same row has the same place at every look, whatever comes before or after it. No secret, no address.
         text: The JSON that the original wrote: ``{"type": "human", "data": {…}}``.
+        within: What tells that in which it stands from another of the same name; empty where nothing does.
     """
 
     place: str
     text: str
+    within: str = ""
+
+    @property
+    def identity(self) -> str:
+        """Its place, and a digest of its text: after the original was cleared, its places are given to other rows.
+
+        Example:
+            >>> OriginalRow("row 1", "{}").identity
+            'row 1, 01e7b720ff566d53'
+        """
+        # A database may hold half a surrogate pair, which is a damaged row, and has its identity all the same.
+        digest = blake2b(self.text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        return ", ".join(filter(None, (self.place, self.within, digest)))
 
 
 class Original(Protocol):
@@ -39,14 +54,24 @@ class Original(Protocol):
     Where the original's table, topic or keyspace is missing, there are no rows. Any thread may call any method.
     """
 
+    def place_prefix(self, session_id: str) -> str:
+        """What the places of a session's rows begin with."""
+
     def rows(self, session_id: str, newest: int | None = None) -> list[OriginalRow]:
         """The rows of a session, oldest first: all, or only the newest so many."""
 
     def clear(self, session_id: str) -> None:
         """Drop the rows of a session, and nothing else."""
 
-    def session_ids(self) -> Iterator[str]:
-        """Each session that has rows, once; what is in memory does not grow with the messages."""
+    def session_ids(self) -> Iterator[str | None]:
+        """Each session that has rows, once; what is in memory does not grow with the messages.
+
+        Also those that no store takes: an empty id, one with surrogates in place of bytes that are no UTF-8, and None
+        for rows that name no session.
+
+        Raises:
+            StorageError: The original's table or keyspace is missing.
+        """
 
     def close(self) -> None:
         """Release what this object opened itself."""
@@ -119,21 +144,67 @@ def message_of(row: OriginalRow) -> BaseMessage:
 
 def moved(message: Message, row: OriginalRow) -> Message:
     """A message that is about to be moved over from this row: a drop-in does not read the row beside it then."""
-    return attrs.evolve(message, extra={**(message.extra or {}), MOVED: row.place})
+    return attrs.evolve(message, extra={**(message.extra or {}), MOVED: row.identity})
 
 
-def place_moved(message: Message) -> str | None:
-    """Where the original had a message that was moved over; None for one that was not."""
-    place = (message.extra or {}).get(MOVED)
-    return place if isinstance(place, str) else None
+def moved_from(record: Record | Unreadable) -> str | None:
+    """The identity of the row that a record was moved over from; None for one that was not, or is damaged."""
+    found = None if isinstance(record, Unreadable) else (record.message.extra or {}).get(MOVED)
+    return found if isinstance(found, str) else None
 
 
-def not_moved(rows: Sequence[OriginalRow], places: Collection[str]) -> list[OriginalRow]:
-    """The rows behind the last one that was moved over, given where those that were have been."""
-    for number in reversed(range(len(rows))):
-        if rows[number].place in places:
-            return list(rows[number + 1 :])
-    return list(rows)
+def merged(
+    rows: Iterable[OriginalRow], records: Iterable[Record | Unreadable], moved: Container[str]
+) -> Iterator[OriginalRow | Record | Unreadable]:
+    """Records of a session, and what of the original was not moved over where a reader expects it.
+
+    A row comes behind the record of the last row before it that was moved; the first ones, before that of the first.
+    Where nothing of what was moved is left in the original, it comes behind all that was. What nobody moved over, as a
+    drop-in adds it, is newer than all rows.
+
+    Args:
+        rows: The original's, oldest first.
+        records: What is stored, which may be read while this is; all or some.
+        moved: The identities of all rows that were moved over, also of those whose records are not among these.
+    """
+    before, behind, others = _beside(rows, moved)
+    for record in records:
+        identity = moved_from(record)
+        if identity is None and isinstance(record, Record):
+            yield from _taken(before, behind, others)
+        elif identity is not None:
+            yield from before.pop(identity, ())
+        yield record
+        if identity is not None:
+            yield from behind.pop(identity, ())
+    yield from _taken(before, behind, others)
+
+
+Beside = dict[str, list[OriginalRow]]
+
+
+def _beside(rows: Iterable[OriginalRow], moved: Container[str]) -> tuple[Beside, Beside, Beside]:
+    """What comes before and behind the record of each identity, and what comes behind all, under the empty one."""
+    before: Beside = {}
+    behind: Beside = {}
+    first: list[OriginalRow] = []
+    last = ""
+    for row in rows:
+        if (identity := row.identity) in moved:
+            if not last and first:
+                before[identity], first = first, []
+            last = identity
+        else:
+            (behind.setdefault(last, []) if last else first).append(row)
+    return before, behind, {"": first} if first else {}
+
+
+def _taken(*all_beside: Beside) -> Iterator[OriginalRow]:
+    """What is left of these; nothing is left then."""
+    for beside in all_beside:
+        for rows in [*beside.values()]:
+            yield from rows
+        beside.clear()
 
 
 def _readable(row: OriginalRow) -> BaseMessage | UnreadableMessage:

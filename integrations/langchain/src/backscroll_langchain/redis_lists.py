@@ -9,7 +9,7 @@ from backscroll_langchain.redis_access import Way
 from backscroll_langchain.redis_errors import OtherType, asked
 
 _OURS: Final = re.compile(r".+:\{[0-9]+\}:(messages|session|index|due|schema|rights)\b", re.DOTALL)
-"""How the keys of a store begin: none of them is a list of the original, whatever the session is called."""
+"""How the keys of a store begin; a list of the original's may be called so, too, and is told by what it holds."""
 
 _SPECIAL: Final = re.compile(r"([*?\[\]\\^-])")
 
@@ -30,10 +30,14 @@ class ListsOriginal:
         self._newest_first: Final = newest_first
         self._encoding: Final[str] = way.client.get_encoder().encoding
 
+    def place_prefix(self, session_id: str) -> str:
+        """What the places of a session's rows begin with."""
+        return f"list {self._prefix + session_id!r}, "
+
     def rows(self, session_id: str, newest: int | None = None) -> list[OriginalRow]:
         """The rows of a session, oldest first: all, or only the newest so many."""
-        key = self._key(session_id)
-        if key is None:
+        key = self._prefix + session_id
+        if self._is_ours(key):
             return []
         first, last, length = 0, -1, 0
         if newest is not None:
@@ -47,24 +51,23 @@ class ListsOriginal:
         if self._newest_first:
             oldest = min(-1, last)
             elements = elements[::-1]
-            return [self._row(key, oldest - number, one) for number, one in enumerate(elements)]
-        return [self._row(key, first + number, one) for number, one in enumerate(elements)]
+            return [self._row(session_id, oldest - number, one) for number, one in enumerate(elements)]
+        return [self._row(session_id, first + number, one) for number, one in enumerate(elements)]
 
     def clear(self, session_id: str) -> None:
         """Drop the rows of a session; a key that holds something else stays."""
-        key = self._key(session_id)
-        if key is not None and self._of_list(self._client.llen, key):
+        key = self._prefix + session_id
+        if not self._is_ours(key) and self._of_list(self._client.llen, key):
             # The method for it goes another way in a cluster, which some releases of redis-py warn of.
             asked(self._client.execute_command, "DEL", key)
 
-    def session_ids(self) -> Iterator[str]:
-        """Each session that has rows, once."""
+    def session_ids(self) -> Iterator[str | None]:
+        """Each session that has rows, once; of a key that is no UTF-8, with surrogates in place of those bytes."""
         seen: set[str] = set()
         keys = self._client.scan_iter(match=_SPECIAL.sub(r"\\\1", self._prefix) + "*", count=1_000)
         while (found := asked(next, keys, None)) is not None:
-            key = self._text(found)
-            session_id = key.removeprefix(self._prefix)
-            if session_id and session_id not in seen and self._holds_messages(key):
+            session_id = self._text(found).removeprefix(self._prefix)
+            if session_id not in seen and self._holds_messages(found):
                 seen.add(session_id)
                 yield session_id
 
@@ -72,27 +75,27 @@ class ListsOriginal:
         """End the way to the server; a client brought along stays open."""
         self._way.close()
 
-    def _key(self, session_id: str) -> str | None:
-        """The key of a session's list; None where such a key is a store's."""
-        key = self._prefix + session_id
-        return None if _OURS.match(key) else key
+    def _is_ours(self, key: bytes | str) -> bool:
+        """Whether it is a key of a store."""
+        return _OURS.match(self._text(key)) is not None and not self._has_messages_at_its_ends(key)
 
-    def _row(self, key: str, index: int, element: bytes | str) -> OriginalRow:
-        return OriginalRow(f"list {key!r}, index {index}", self._text(element))
+    def _row(self, session_id: str, index: int, element: bytes | str) -> OriginalRow:
+        return OriginalRow(f"{self.place_prefix(session_id)}index {index}", self._text(element))
 
     def _text(self, value: bytes | str) -> str:
         return value.decode(self._encoding, "surrogateescape") if isinstance(value, bytes) else value
 
-    def _holds_messages(self, key: str) -> bool:
+    def _holds_messages(self, key: bytes | str) -> bool:
         """Whether it is a list of messages: without a prefix, the lists of all programs are found."""
-        if _OURS.match(key):
-            return False
-        if self._prefix:
+        if self._prefix and not _OURS.match(self._text(key)):
             return bool(self._of_list(self._client.llen, key))
+        return self._has_messages_at_its_ends(key)
+
+    def _has_messages_at_its_ends(self, key: bytes | str) -> bool:
         ends = (self._of_list(self._client.lindex, key, index) for index in (0, -1))
         return any(end is not None and self._text(end).startswith(BEGINS) for end in ends)
 
-    def _of_list(self, command: Callable[..., Any], key: str, *arguments: int) -> Any:
+    def _of_list(self, command: Callable[..., Any], key: bytes | str, *arguments: int) -> Any:
         """What a command for lists answers; None where the key holds something else."""
         try:
             return asked(command, key, *arguments)

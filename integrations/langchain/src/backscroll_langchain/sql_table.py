@@ -55,22 +55,29 @@ class SQLOriginal:
         """What is at a URL of SQLAlchemy.
 
         Raises:
-            InvalidURL: SQLAlchemy cannot read it, or its driver is not installed.
+            InvalidURL: SQLAlchemy cannot read it, or its driver is not installed, or is an async one.
             StorageError: It names a file that is not there; opening it would make it.
         """
-        engine, missing = None, ""
+        engine, is_async, missing = None, False, ""
         try:
-            engine = sqlalchemy.create_engine(url)
+            is_async = sqlalchemy.make_url(url).get_dialect().is_async
+            engine = None if is_async else sqlalchemy.create_engine(url)
         except ModuleNotFoundError as error:
             missing = f": pip install {error.name}"
         except (ArgumentError, NoSuchModuleError, ValueError):
             pass
         # Raised behind the handlers, because the errors that they handle repeat the URL.
+        if is_async:
+            raise InvalidURL("sql: its driver is an async one: name a sync one, or none")
         if engine is None:
             raise InvalidURL(f"sql: SQLAlchemy cannot open it{missing}")
         if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
             raise StorageError("sql: there is no such file")
         return cls(engine, table_name, session_id_field_name)
+
+    def place_prefix(self, session_id: str) -> str:
+        """What the places of a session's rows begin with; those of all sessions of a table begin alike."""
+        return f"table {self._name!r}, "
 
     def rows(self, session_id: str, newest: int | None = None) -> list[OriginalRow]:
         """The rows of a session, oldest first: all, or only the newest so many."""
@@ -83,7 +90,9 @@ class SQLOriginal:
             wanted = wanted.limit(newest)
         found = self._run(lambda connection: connection.execute(wanted).all()) or ()
         exact = [(number, text) for number, one, text in found if one == session_id][:newest]
-        return [OriginalRow(f"table {self._name!r}, id {number}", as_text(text)) for number, text in exact[::-1]]
+        return [
+            OriginalRow(f"{self.place_prefix(session_id)}id {number}", as_text(text)) for number, text in exact[::-1]
+        ]
 
     def clear(self, session_id: str) -> None:
         """Drop the rows of a session."""
@@ -97,11 +106,18 @@ class SQLOriginal:
 
         self._run(dropped)
 
-    def session_ids(self) -> Iterator[str]:
-        """Each session that has rows, once."""
+    def session_ids(self) -> Iterator[str | None]:
+        """Each session that has rows, once; None for rows whose session is NULL.
+
+        Raises:
+            StorageError: The table is missing.
+        """
         distinct = sqlalchemy.select(self._session).select_from(self._table).distinct()
-        for (found,) in self._run(lambda connection: connection.execute(distinct).all()) or ():
-            yield from self._same(found) if self._merges else filter(None, (found,))
+        found = self._run(lambda connection: connection.execute(distinct).all())
+        if found is None:
+            raise StorageError(f"sql: there is no table {self._name!r}: is its name right?")
+        for (one,) in found:
+            yield from self._same(one) if self._merges and one is not None else (one,)
 
     def close(self) -> None:
         """End the connections, where the engine goes with this object."""
@@ -115,15 +131,24 @@ class SQLOriginal:
     def _same(self, session_id: str) -> list[str]:
         """All the ids that the database takes for this one."""
         wanted = sqlalchemy.select(self._session).select_from(self._table).where(self._session == session_id)
-        return sorted({one for (one,) in self._run(lambda connection: connection.execute(wanted).all()) or () if one})
+        return sorted({one for (one,) in self._run(lambda connection: connection.execute(wanted).all()) or ()})
 
     def _run(self, call: Callable[[Connection], R]) -> R | None:
         """What a call in a transaction gives; None where the table is missing."""
 
         def run() -> R | None:
             with self._engine.begin() as connection:
-                if not sqlalchemy.inspect(connection).has_table(self._name):
+                found = sqlalchemy.inspect(connection)
+                if not found.has_table(self._name):
                     return None
+                self._check({column["name"] for column in found.get_columns(self._name)})
                 return call(connection)
 
         return asked("sql", self._name, run)
+
+    def _check(self, columns: set[str]) -> None:
+        """Raise where the table has not the columns; some databases take other letters for the same."""
+        there = {name.lower() for name in columns}
+        missing = [column.name for column in self._table.columns if column.name.lower() not in there]
+        if missing:
+            raise StorageError(f"sql: the table {self._name!r} has no column {missing[0]!r}: is its name right?")

@@ -48,13 +48,17 @@ class TiDBChatMessageHistory(DropIn):
         self._shared.forget_no_original(self.session_id)
 
     def _look(self, newest: int | None) -> list[OriginalRow]:
-        if self._since is None or self._shared.is_without_original(self.session_id):
+        if self._since is None:
             return super()._look(newest)
         original = cast(TableOriginal, self._shared.original)
         rows = original.rows_since(self.session_id, self._since, newest)
         if not rows and not original.rows(self.session_id, 1):
             self._shared.remember_no_original(self.session_id)
         return rows
+
+    @property
+    def _looks_at_all(self) -> bool:
+        return self._since is None
 
     def _kept(self, records: list[Record | Unreadable]) -> list[Record | Unreadable]:
         since = self._since

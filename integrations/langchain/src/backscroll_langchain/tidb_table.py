@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
+from backscroll.errors import StorageError
 from backscroll_langchain.originals import OriginalRow, as_text
 from backscroll_langchain.sql_errors import asked
 from backscroll_langchain.tidb_access import Table, Way
@@ -40,6 +41,10 @@ class TableOriginal:
         self._table: Final = table
         self._in_text: Final = str(table).replace("%", "%%")
 
+    def place_prefix(self, session_id: str) -> str:
+        """What the places of a session's rows begin with; those of all sessions of a table begin alike."""
+        return f"table {self._table}, "
+
     def rows(self, session_id: str, newest: int | None = None) -> list[OriginalRow]:
         """The rows of a session, oldest first: all, or only the newest so many."""
         return self.rows_since(session_id, None, newest)
@@ -56,7 +61,10 @@ class TableOriginal:
             f"SELECT id, message FROM {self._in_text} WHERE {condition} ORDER BY create_time DESC, id DESC{limit}",
             *arguments,
         )
-        return [OriginalRow(f"table {self._table}, id {number}", as_text(message)) for number, message in found[::-1]]
+        return [
+            OriginalRow(f"{self.place_prefix(session_id)}id {number}", as_text(message))
+            for number, message in found[::-1]
+        ]
 
     def clear(self, session_id: str) -> None:
         """Drop the rows of a session."""
@@ -64,10 +72,16 @@ class TableOriginal:
         while self._change(statement, *_its(session_id)) == AT_ONCE:
             pass
 
-    def session_ids(self) -> Iterator[str]:
-        """Each session that has rows, once."""
+    def session_ids(self) -> Iterator[str | None]:
+        """Each session that has rows, once.
+
+        Raises:
+            StorageError: The table is missing.
+        """
         condition: tuple[str, ...] = ()
-        self._ask(f"SELECT id, session_id, message, create_time FROM {self._in_text} LIMIT 0")
+        columns = f"SELECT id, session_id, message, create_time FROM {self._in_text} LIMIT 0"
+        if self._run(lambda connection: connection.exec_driver_sql(columns).fetchall()) is None:
+            raise StorageError(f"tidb: there is no table {self._table}: is its name right?")
         while True:
             page = self._ask(
                 f"SELECT DISTINCT session_id FROM {self._in_text}{' WHERE session_id > %s' if condition else ''} "
