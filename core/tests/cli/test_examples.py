@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -10,7 +9,6 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 
 def test_quickstart(tmp_path: Path) -> None:
     """The quickstart imports the conversations, shows the end of one, takes the tour, and leaves nothing behind."""
-    started = time.monotonic()
     done = subprocess.run(
         [sys.executable, EXAMPLES / "quickstart.py"],
         cwd=tmp_path,
@@ -20,7 +18,6 @@ def test_quickstart(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert time.monotonic() - started < 10
     assert "37 added" in done.stdout
     assert "How many stages would that be?" in done.stdout
     assert "All of this held" in done.stdout
