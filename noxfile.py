@@ -5,8 +5,6 @@ Python needs no edit here. What follows `--` is passed on to pytest or to the be
 """
 
 import os
-import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -25,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from checks import imports
 from checks.distributions import build, check_contents, check_missing_extra
 from checks.members import ROOT, Member, discover, needed, usable_extras
+from checks.pythons import pythons
+from checks.readme import set_up_commands
 
 nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -45,24 +45,6 @@ nox.options.sessions = [
     "template",
     "unrun",
 ]
-
-
-def pythons() -> list[str]:
-    """Every Python from 3.11 on PATH that really runs, oldest first, and the one that runs nox."""
-    found = {sys.version_info[:2]}
-    for folder in os.get_exec_path():
-        for path in Path(folder).glob("python3.[1-9]*"):
-            if re.fullmatch(r"python3\.\d+", path.name) and os.access(path, os.X_OK):
-                asked = subprocess.run(
-                    [path, "-c", "import sys; print(*sys.version_info[:2])"],
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                if asked.returncode == 0:
-                    major, minor = map(int, asked.stdout.split())
-                    found.add((major, minor))
-    return [f"{major}.{minor}" for major, minor in sorted(found) if (major, minor) >= (3, 11)]
 
 
 MEMBERS = discover()
@@ -408,13 +390,3 @@ def floor_tag(member: Member, other: Member) -> str | None:
         if Version(tag.removeprefix(f"{other.name}-v")) in floors:
             return tag
     return None
-
-
-def set_up_commands(session: nox.Session) -> tuple[str, str]:
-    """The two commands under "Set up" in README.md."""
-    text = Path("README.md").read_text(encoding="utf-8")
-    section = re.search(r"^## Set up\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
-    commands = re.findall(r"^```sh\n(.*?)\n```$", section[1] if section else "", re.DOTALL | re.MULTILINE)
-    if len(commands) != 2 or any("\n" in command or not shlex.split(command) for command in commands):
-        session.error(f"README.md: Set up holds two sh blocks of one line each, not {commands}")
-    return commands[0], commands[1]
