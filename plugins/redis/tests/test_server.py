@@ -1,6 +1,7 @@
 """What only Redis does: its memory, its scripts, its roles, its settings, and what others leave in it."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -271,7 +272,9 @@ def test_a_right_that_lacks_is_told_before_anything_is_written(
 def test_the_rights_that_the_page_names_suffice(server: Server, opened: Opened, admin: redis.Redis) -> None:
     """For every operation."""
     page = Path(__file__).parents[3].joinpath("docs", "redis.md").read_text(encoding="utf-8")
-    rights = page.partition("ACL SETUSER chat on >… ")[2].partition("\n```")[0].split()
+    lines = re.findall(r'^    "(.*)"$', page.partition("RIGHTS = (\n")[2].partition("\n)")[0], re.MULTILINE)
+    rights = " ".join(lines).split()
+    assert rights
     admin.execute_command("ACL", "SETUSER", "chat", "reset", "on", ">s3cret", *rights)
     with backscroll.open(server.url.replace("localhost", "chat:s3cret@localhost")) as store:
         _every_operation(store)
