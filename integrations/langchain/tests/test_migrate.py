@@ -620,16 +620,22 @@ def test_a_drop_in_looks_in_its_own_database(on_redis: Kind, run: Run, url: str)
     assert "looks in redis or rediss or valkey, not in sqlite" in ran.err
 
 
+@pytest.mark.parametrize("named", ["on_cassandra", "on_tidb", "in_sql"])
+def test_a_table_that_is_missing_is_told(request: pytest.FixtureRequest, run: Run, url: str, named: str) -> None:
+    """Since its name may be wrong; running it again would not help."""
+    source: Kind = request.getfixturevalue(named)
+    source.write("alice", HumanMessage("a"))
+    ran = run(source.source.replace("table_name=", "table_name=typo"), url)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.endswith("is its name right? (the list of sessions)\n")
+
+
 def test_the_class_for_sql_has_no_drop_in(in_sql: Kind, run: Run, url: str) -> None:
-    """So that there is nothing to be named after it; its table may be missing."""
+    """So that there is nothing to be named after it."""
     in_sql.write("alice", *MESSAGES)
     ran = run(in_sql.source, url, "--drop-in")
     assert (ran.code, ran.out) == (2, "")
     assert "there is none for the class of this source" in ran.err
-    missing = in_sql.source.replace("table_name=old", "table_name=missing")
-    assert run(missing, url).err.startswith(
-        "error: sql: there is no table 'missing': is its name right? (the list of s"
-    )
     no_file = run(in_sql.source.replace("old.db", "missing.db"), url)
     assert (no_file.code, no_file.err) == (3, "error: sql: there is no such file\n")
 
