@@ -1,6 +1,7 @@
 """`KafkaChatMessageHistory` on a real broker, in place of the one of langchain-community."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import ConfigResource
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, message_to_dict
 from released import KafkaChatMessageHistory as Released
 
 from backscroll.backend import Deadline, Turn
@@ -612,13 +613,74 @@ def test_what_was_moved_over_comes_once(made: Made, released: Any, kafka_servers
     rows = KafkaOriginal(kafka_servers).rows(session_id)
     for message, row in zip(messages_of(rows), rows, strict=True):
         made().store.append(session_id, moved(from_langchain(message), row))
-    made().add_messages(numbered(4, 5))
-    write(released, 5, 6)
+    made().add_messages(numbered(5, 6))
+    write(released, 4, 5)
     assert contents(made().messages_from_last_consumed(1)) == ["2"]
     assert contents(made().messages) == numbers(3, 6)
     assert made().messages == []
     assert contents(made().messages_from_beginning(3)) == numbers(0, 3)
     assert contents(made().messages) == numbers(3, 6)
+    assert made().read() == numbered(0, 6)
+
+
+@pytest.mark.parametrize("most", [1, 2, None])
+def test_what_was_not_moved_over_has_one_place(
+    made: Made, released: Any, kafka_servers: str, session_id: str, most: int | None
+) -> None:
+    """Before, among and behind what was, in each way of reading, however many are asked for at once."""
+    write(released, 0, 6)
+    rows = KafkaOriginal(kafka_servers).rows(session_id)
+    for number in (1, 3, 4):
+        made().store.append(session_id, [moved(from_langchain(numbered(number, number + 1)[0]), rows[number])])
+    made().add_messages(numbered(6, 8))
+    assert made().read() == numbered(0, 8)
+    found = made().messages_from_beginning(most)
+    while more := made().messages_from_last_consumed(most):
+        found += more
+    assert found == numbered(0, 8)
+
+
+def test_what_is_damaged_is_told_where_it_was_also_when_the_rest_was_moved(
+    made: Made, kafka_servers: str, session_id: str
+) -> None:
+    """Those before it come first, and nothing moves past it."""
+    producer = Producer({"bootstrap.servers": kafka_servers})
+    texts = [json.dumps(message_to_dict(message)) for message in numbered(0, 3)]
+    for text in (texts[0], "{torn", *texts[1:]):
+        producer.produce(session_id, text, partition=0)
+        producer.flush(10)
+    rows = KafkaOriginal(kafka_servers).rows(session_id)
+    for number, row in zip(range(3), (rows[0], *rows[2:]), strict=True):
+        made().store.append(session_id, [moved(from_langchain(numbered(number, number + 1)[0]), row)])
+    assert [getattr(each, "content", "torn") for each in made().read()] == ["0", "torn", "1", "2"]
+    assert contents(made().messages) == ["0"]
+    for _ in range(2):
+        with pytest.raises(UnreadableMessage, match=r"offset 1: .*not JSON"):
+            _ = made().messages
+    made().messages_from_latest()
+    assert made().messages == []
+
+
+def test_a_topic_that_was_made_anew_has_other_records(
+    made: Made, released: Any, kafka_servers: str, admin: Any, session_id: str
+) -> None:
+    """Where others were moved over, and read, from the same places, with the same bytes."""
+    producer = Producer({"bootstrap.servers": kafka_servers})
+    text = json.dumps(message_to_dict(HumanMessage("0")))
+    producer.produce(session_id, text, partition=0)
+    producer.flush(10)
+    [row] = KafkaOriginal(kafka_servers).rows(session_id)
+    made().store.append(session_id, [moved(from_langchain(HumanMessage("0")), row)])
+    assert contents(made().messages) == ["0"]
+    released.clear()
+    deadline = time.monotonic() + 10
+    while session_id in admin.list_topics().topics:
+        assert time.monotonic() < deadline
+    producer.produce(session_id, text, partition=0)
+    producer.flush(10)
+    close_all()
+    assert contents(made().messages) == ["0"]
+    assert contents(made().read()) == ["0", "0"]
 
 
 def test_the_originals_sessions_are_found_among_all_topics(

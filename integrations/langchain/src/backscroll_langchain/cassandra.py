@@ -144,7 +144,11 @@ class CassandraOriginal:
             self._prepared.pop(text, None)
             problem = _told(error, self._shown)
             if _is_missing(error):
-                problem = None if missing_is_empty else StorageError(f"cassandra: {self._shown} is not there")
+                problem = (
+                    None
+                    if missing_is_empty
+                    else StorageError(f"cassandra: {self._shown} is not there: is its name right?")
+                )
         # Raised behind the handler, because what led to the error may hold addresses.
         if problem is not None:
             raise problem

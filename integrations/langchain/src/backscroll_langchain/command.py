@@ -12,7 +12,7 @@ from backscroll.cli.exit_codes import ExitCode
 from backscroll.cli.failures import Failed, Refused
 from backscroll.cli.output import emit_json, on_terminal, tell
 from backscroll.cli.progress import progress
-from backscroll.errors import BackscrollError, InvalidArgument, PluginError
+from backscroll.errors import BackscrollError, InvalidArgument, PluginError, StorageError
 from backscroll.url import parse_url
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def _moved(source: "Source", store: Store, chosen: tuple[str, ...], ttl: float |
         except (InvalidArgument, PluginError):
             raise
         except BackscrollError as error:
-            raise Failed(f"{error} ({mover.at}); {AGAIN}") from error
+            again = "" if isinstance(error, StorageError) else f"; {AGAIN}"
+            raise Failed(f"{error} ({mover.at}){again}") from error
     return mover.done
 
 
