@@ -6,13 +6,14 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from langchain_core.messages import BaseMessage, get_buffer_string
+from langchain_core.messages import BaseMessage
 
 import backscroll
 from backscroll.backend import Deadline
 from backscroll.errors import InvalidArgument, UnreadableMessage
 from backscroll.url import parse_url
 from backscroll_langchain.dropin import DropIn
+from backscroll_langchain.history import text_of
 from backscroll_langchain.kafka_beside import Beside
 from backscroll_langchain.kafka_deadlines import left
 from backscroll_langchain.kafka_original import OURS, TIMEOUT
@@ -62,7 +63,7 @@ class KafkaChatMessageHistory(DropIn):
         for each in found:
             if isinstance(each, UnreadableMessage):
                 raise each
-        return get_buffer_string(cast("Messages", found))
+        return text_of(cast("Messages", found))
 
     @property
     def messages(self) -> Messages:
@@ -129,16 +130,15 @@ class KafkaChatMessageHistory(DropIn):
         Raises:
             InvalidMessage: One cannot be stored exactly; nothing was sent.
         """
-        if messages:
-            turn = from_langchain_all(messages)
+        if turn := from_langchain_all(messages):
             deadline = _deadline(flush_timeout_seconds)
             self._beside.prepare(self.session_id, deadline)
             self.store.append(self.session_id, turn, ttl=self._ttl, timeout=left(deadline))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage], flush_timeout_seconds: float | None = None) -> None:
         """Async twin of `add_messages`."""
-        if messages:
-            turn, deadline = from_langchain_all(messages), _deadline(flush_timeout_seconds)
+        if turn := from_langchain_all(messages):
+            deadline = _deadline(flush_timeout_seconds)
             await self._open()
             if not self._beside.is_prepared:
                 await asyncio.to_thread(self._beside.prepare, self.session_id, deadline)
