@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from langchain_core.messages import BaseMessage
 
-import backscroll
 from backscroll.backend import Deadline
 from backscroll.errors import InvalidArgument, UnreadableMessage
 from backscroll.url import parse_url
@@ -19,7 +18,7 @@ from backscroll_langchain.kafka_deadlines import left
 from backscroll_langchain.kafka_original import OURS, TIMEOUT
 from backscroll_langchain.kafka_reading import Begin, Reading
 from backscroll_langchain.messages import from_langchain_all
-from backscroll_langchain.sharing import Shared, shared
+from backscroll_langchain.sharing import Shared, open_largest, shared
 
 Messages = list[BaseMessage]
 
@@ -246,6 +245,6 @@ def _connection(url: str, ttl_ms: int, replication_factor: int) -> Shared:
     given = {name: value for name, value in options.items() if value is not None}
     return shared(
         (KafkaChatMessageHistory, url, ttl_ms, replication_factor),
-        lambda: backscroll.open(url, **given),
+        lambda: open_largest(url, **given),
         lambda: Beside(url, given.get("replication")),
     )
