@@ -43,9 +43,8 @@ common: dict[str, Any] = {
     "additional_kwargs": objects,
     "response_metadata": objects,
 }
-calls = st.lists(
-    st.fixed_dictionaries({"name": text, "args": objects, "id": maybe_text, "type": st.just("tool_call")}), max_size=2
-)
+call = st.fixed_dictionaries({"name": text, "args": objects, "id": maybe_text, "type": st.just("tool_call")})
+calls = st.lists(call, max_size=2)
 invalid_calls = st.lists(
     st.fixed_dictionaries(
         {
@@ -111,3 +110,57 @@ messages: st.SearchStrategy[BaseMessage] = st.one_of(
     of(FunctionMessageChunk, **named),
     of(RemoveMessage, id=text),
 )
+
+
+class Undecided:
+    """Like an array: whether it is the same as something else, it does not say."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value of an array is ambiguous")
+
+    __hash__ = object.__hash__
+
+
+odd = (
+    st.sampled_from([None, 0, 7, True, "", "x", [], ["x"], [1], {}, (), ("a",), b"a", 1.5, float("nan")])
+    | st.builds(Undecided)
+    | st.builds(lambda: {"a": Undecided()})
+    | json_values
+)
+"""What LangChain would refuse in most fields, or change, where it looked at it."""
+
+odd_calls = st.lists(
+    st.fixed_dictionaries({}, optional={"name": odd, "args": odd, "id": odd, "type": odd | st.just("tool_call")})
+    | call
+    | odd,
+    max_size=2,
+)
+names_of_others = st.sampled_from(
+    [
+        "tool_calls",
+        "tool_call_id",
+        "role",
+        "artifact",
+        "status",
+        "usage_metadata",
+        "seq",
+        "extra",
+        "langchain",
+        "openai",
+    ]
+)
+
+
+@st.composite
+def unchecked(draw: st.DrawFn) -> BaseMessage:
+    """Messages at whose fields LangChain does not look: those it was given beside its own, and those set later."""
+    message = draw(messages)
+    own = type(message).model_fields
+    for name in draw(st.lists(names_of_others, max_size=2)):
+        if name not in own:
+            setattr(message, name, draw(odd | odd_calls))
+    for name in draw(st.lists(st.sampled_from(sorted(own)), max_size=2)):
+        setattr(message, name, draw(odd_calls if name == "tool_calls" else odd))
+    if draw(st.integers(0, 9)) == 0:
+        del message.__dict__[draw(st.sampled_from(sorted(own.keys() & message.__dict__.keys())))]
+    return message

@@ -6,14 +6,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    get_buffer_string,
+)
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from lc_strategies import messages
 
 import backscroll
 from backscroll import Message, Store
-from backscroll.errors import InvalidMessage, UnreadableMessage
+from backscroll.errors import InvalidArgument, InvalidMessage, UnreadableMessage
 from backscroll_langchain import ChatMessageHistory
 
 WITHOUT_BASE = """
@@ -93,10 +103,14 @@ async def test_the_window_bounds_what_is_read(store: Store) -> None:
     assert store.count("s") == 3
 
 
-def test_a_window_that_would_read_nothing_is_refused(store: Store) -> None:
-    """When the history is made."""
-    with pytest.raises(ValueError, match="at least 1, not 0"):
-        ChatMessageHistory(store, "s", window=0)
+@pytest.mark.parametrize("window", [0, -1, "2", 1.5, True])
+def test_a_window_that_is_none_is_refused(store: Store, history: ChatMessageHistory, window: Any) -> None:
+    """When the history is made, and when it is set."""
+    with pytest.raises(InvalidArgument, match=r"^window: must be "):
+        ChatMessageHistory(store, "s", window=window)
+    with pytest.raises(InvalidArgument, match=r"^window: must be "):
+        history.window = window
+    assert history.window is None
 
 
 def test_a_turn_lands_whole_or_not_at_all(history: ChatMessageHistory) -> None:
@@ -112,6 +126,26 @@ def test_adding_nothing_does_nothing(history: ChatMessageHistory) -> None:
     """No turn is empty."""
     history.add_messages([])
     assert history.store.version("s") == 0
+
+
+@pytest.mark.parametrize("messages", [None, "hi!", HumanMessage("hi!"), 7], ids=repr)
+async def test_what_is_no_list_of_messages_is_refused(history: ChatMessageHistory, messages: Any) -> None:
+    """And nothing is stored."""
+    with pytest.raises(InvalidMessage, match=r"^messages: must be a list of messages"):
+        history.add_messages(messages)
+    with pytest.raises(InvalidMessage, match=r"^messages: must be a list of messages"):
+        await history.aadd_messages(messages)
+    assert history.messages == []
+
+
+@settings(deadline=None)
+@given(st.lists(messages, max_size=3))
+def test_every_message_has_a_line(some: list[BaseMessage]) -> None:
+    """But for those that remove others."""
+    with backscroll.open("sqlite://") as store:
+        history = ChatMessageHistory(store, "s")
+        history.add_messages([*some, RemoveMessage(id="1")])
+        assert str(history) == get_buffer_string([one for one in some if not isinstance(one, RemoveMessage)])
 
 
 def test_clearing_takes_one_session_only(store: Store) -> None:

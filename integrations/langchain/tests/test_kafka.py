@@ -412,6 +412,17 @@ def test_a_topic_is_made_as_it_was_asked_for(made: Made, admin: Any, session_id:
     assert len(admin.list_topics(topic).topics[topic].partitions) == 1
 
 
+def test_the_topic_takes_the_largest_turn(made: Made, admin: Any, session_id: str) -> None:
+    """Whatever the brokers take by default."""
+    history = made()
+    history.add_messages([HumanMessage("x" * (history.store.limits.max_turn_bytes - 1_000))])
+    resource = ConfigResource(ConfigResource.Type.TOPIC, f"backscroll_langchain-{session_id}")
+    (answer,) = admin.describe_configs([resource]).values()
+    assert int(answer.result()["max.message.bytes"].value) > history.store.limits.max_turn_bytes == 64 << 20
+    [message] = history.messages
+    assert len(message.content) == (64 << 20) - 1_000
+
+
 def test_a_message_is_read_for_its_time_to_live(made: Made) -> None:
     """Whatever other histories of the session say; others stay, and reading goes on behind it."""
     made(ttl_ms=-1).add_messages(numbered(0, 1))

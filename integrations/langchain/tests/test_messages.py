@@ -9,12 +9,13 @@ from langchain_core.messages import (
     AIMessage,
     BaseMessage,
     ChatMessage,
+    FunctionMessage,
     HumanMessage,
     SystemMessage,
     ToolMessage,
     message_to_dict,
 )
-from lc_strategies import messages
+from lc_strategies import Undecided, messages, unchecked
 
 import backscroll
 import backscroll_langchain.messages as codec
@@ -35,6 +36,41 @@ def test_every_message_comes_back_equal(message: BaseMessage) -> None:
     assert type(back) is type(message)
     assert back == message
     assert message_to_dict(back) == message_to_dict(message)
+
+
+def assigned(message: BaseMessage, name: str, value: Any) -> BaseMessage:
+    """A message with a value that LangChain did not look at."""
+    setattr(message, name, value)
+    return message
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether both are equal and of the same types, all the way down."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+@settings(deadline=None, max_examples=300)
+@given(unchecked())
+def test_what_nobody_looked_at_comes_back_equal_or_is_refused(message: BaseMessage) -> None:
+    """With the path to it: fields that LangChain does not know, and values that were assigned."""
+    with backscroll.open("sqlite://") as store:
+        try:
+            store.append("s", from_langchain(message, "messages[0]"))
+        except InvalidMessage as error:
+            assert error.path.startswith("messages[0].")  # noqa: PT017  # most examples are not refused
+            return
+        [record] = store.last("s")
+        assert isinstance(record, backscroll.Record)
+        back = to_langchain(record.message)
+    assert type(back) is type(message)
+    assert same(back.__dict__, message.__dict__)
+    assert same(back.__pydantic_extra__, message.__pydantic_extra__)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +151,39 @@ def test_a_type_that_is_not_known_is_readable() -> None:
 
 
 @pytest.mark.parametrize(
+    "message",
+    [
+        HumanMessage("a", tool_calls=[{"name": "f", "args": {}, "id": "1", "type": "tool_call"}], tool_call_id="c"),
+        HumanMessage("a", tool_calls=None),
+        assigned(AIMessage("a"), "tool_calls", None),
+        assigned(AIMessage("a"), "tool_calls", [{"name": "f", "args": None, "id": "1", "type": "tool_call"}]),
+        assigned(AIMessage("a"), "tool_calls", [{"name": None, "args": {}, "id": "1", "type": "tool_call"}]),
+        assigned(AIMessage("a"), "tool_calls", [{"name": "f", "args": {}, "id": "1"}]),
+        assigned(AIMessage("a"), "tool_calls", ["x"]),
+        assigned(FunctionMessage("a", name="f"), "name", None),
+        assigned(HumanMessage("a"), "additional_kwargs", None),
+    ],
+    ids=lambda message: f"{type(message).__name__} {message.__dict__ | message.__pydantic_extra__}",
+)
+def test_what_langchain_does_not_look_at_comes_back_as_it_is(message: BaseMessage) -> None:
+    """Under LangChain's key, where our fields have no place for it."""
+    back = to_langchain(from_langchain(message))
+    assert (type(back), back.__dict__, back.__pydantic_extra__) == (
+        type(message),
+        message.__dict__,
+        message.__pydantic_extra__,
+    )
+
+
+def test_calls_with_more_than_openai_has_are_readable_all_the_same() -> None:
+    """In OpenAI's format beside LangChain's."""
+    message = assigned(AIMessage(""), "tool_calls", [{"name": "f", "args": {}, "id": "1", "extras": {"a": 1}}])
+    function = {"name": "f", "arguments": "{}"}
+    assert from_langchain(message).tool_calls == [{"id": "1", "type": "function", "function": function}]
+    assert same(to_langchain(from_langchain(message)).__dict__, message.__dict__)
+
+
+@pytest.mark.parametrize(
     ("message", "path"),
     [
         (HumanMessage("a", additional_kwargs={"score": float("nan")}), "message.additional_kwargs.score"),
@@ -125,6 +194,12 @@ def test_a_type_that_is_not_known_is_readable() -> None:
             "message.tool_calls[0].args.x",
         ),
         (HumanMessage("a", response_metadata={1: "a"}), "message.response_metadata"),
+        (ToolMessage("a", tool_call_id="c", artifact=Undecided()), "message.artifact"),
+        (assigned(AIMessage("a"), "content", None), "message.content"),
+        (assigned(AIMessage("a"), "type", "human"), "message.type"),
+        (assigned(AIMessage("a"), "tool_calls", ()), "message.tool_calls"),
+        (assigned(ToolMessage("a", tool_call_id="c"), "tool_call_id", None), "message.tool_call_id"),
+        (ChatMessage.model_construct(content="a"), "message.role"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

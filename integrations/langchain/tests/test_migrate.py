@@ -271,6 +271,20 @@ def test_the_drop_in_finds_what_was_moved(kind: Kind, run: Run) -> None:
     assert (history.read(), kind.rows(name)) == ([], [])
 
 
+def test_what_the_original_took_the_drop_in_takes(kind: Kind, run: Run) -> None:
+    """A message of 3 MB, moved over or added, and a turn of 1,500 messages."""
+    large = HumanMessage("x" * (900_000 if "kafka" in kind.source else 3_000_000))  # the original for Kafka takes 1 MB
+    small = [HumanMessage(str(number)) for number in range(1_500)]
+    alice = kind.names[0]
+    kind.write(alice, large)
+    ran = run(kind.source, kind.target, "--drop-in", "--session", alice)
+    assert (ran.code, ran.out) == (0, "1 sessions with 1 messages: 1 moved, 0 there already\n")
+    kind.written(alice).clear()
+    kind.drop_in(alice).add_messages([HumanMessage("y" * 3_000_000)])
+    kind.drop_in(alice).add_messages(small)
+    assert kind.drop_in(alice).read() == [large, HumanMessage("y" * 3_000_000), *small]
+
+
 def test_a_session_that_the_drop_in_uses_stays_where_it_is(kind: Kind, run: Run) -> None:
     """Which is told; nothing is lost, doubled or out of order."""
     used, unused, _ = kind.names

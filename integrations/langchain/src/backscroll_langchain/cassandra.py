@@ -10,11 +10,10 @@ from typing import Any, Final
 from cassandra import ConsistencyLevel, DriverException, InvalidRequest, RequestValidationException
 from cassandra.cluster import NoHostAvailable
 
-import backscroll
 from backscroll.errors import BackscrollError, InvalidArgument, StorageError, Unavailable
 from backscroll_langchain.dropin import DropIn
 from backscroll_langchain.originals import OriginalRow
-from backscroll_langchain.sharing import shared_by
+from backscroll_langchain.sharing import open_largest, shared_by
 
 PAGE_ROWS: Final = 100
 """How many rows the driver asks for at once."""
@@ -74,9 +73,7 @@ class CassandraChatMessageHistory(DropIn):
         shared = shared_by(
             session,
             (type(self), keyspace, table, setup),
-            lambda: backscroll.open(
-                "cassandra:", session=session, keyspace=keyspace, prefix=prefix(table), setup=setup
-            ),
+            lambda: open_largest("cassandra:", session=session, keyspace=keyspace, prefix=prefix(table), setup=setup),
             lambda: CassandraOriginal(session, keyspace, table),
         )
         self.ttl_seconds = ttl_seconds

@@ -69,12 +69,14 @@ def migrate(*, source: str, url: str, chosen: tuple[str, ...], drop_in: bool, tt
 
 
 def _naming(source: "Source", url: str) -> dict[str, object]:
-    """The options by which a store lies where a drop-in looks."""
+    """The options by which a store lies where a drop-in looks, and takes what it takes."""
+    from backscroll_langchain.sharing import largest
+
     if not source.families:
         raise Refused("--drop-in: there is none for the class of this source: leave it out")
     if (family := parse_url(url).family) not in source.families:
         raise Refused(f"--drop-in: the one for this source looks in {' or '.join(source.families)}, not in {family}")
-    return dict(source.naming)
+    return largest(url) | dict(source.naming)
 
 
 def _moved(source: "Source", store: Store, chosen: tuple[str, ...], ttl: float | None) -> "Moved":

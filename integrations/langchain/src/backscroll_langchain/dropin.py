@@ -37,7 +37,7 @@ class DropIn(ChatMessageHistory):
 
     def __init__(self, session_id: str, shared: Shared, *, ttl: float | None = None) -> None:
         self.session_id = checked_session_id(session_id)
-        self.window: int | None = None
+        self.window = None
         self._shared = shared
         self._ttl = ttl or None
 

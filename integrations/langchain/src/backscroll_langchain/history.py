@@ -1,11 +1,12 @@
 """`ChatMessageHistory`, LangChain's chat history on any store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, get_buffer_string
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, get_buffer_string
 
 from backscroll import Store
+from backscroll.arguments import checked_limit
 from backscroll_langchain.messages import from_langchain_all, to_langchain
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class ChatMessageHistory(Base):
         window: How many of the newest messages `messages` reads; None for all.
 
     Raises:
-        ValueError: A window below 1.
+        InvalidArgument: A window that is no whole number of at least 1.
 
     Example:
         >>> import backscroll
@@ -43,8 +44,6 @@ class ChatMessageHistory(Base):
     """
 
     def __init__(self, store: Store, session_id: str, *, window: int | None = None) -> None:
-        if window is not None and window < 1:
-            raise ValueError(f"window is how many messages are read, at least 1, not {window}")
         self._store = store
         self._ttl: float | None = None
         self.session_id = session_id
@@ -54,12 +53,21 @@ class ChatMessageHistory(Base):
         return f"<ChatMessageHistory of {self.session_id!r} in {self.store!r}>"
 
     def __str__(self) -> str:
-        return get_buffer_string(self.messages)
+        return text_of(self.messages)
 
     @property
     def store(self) -> Store:
         """Where the messages are."""
         return self._store
+
+    @property
+    def window(self) -> int | None:
+        """How many of the newest messages are read; None for all."""
+        return self._window
+
+    @window.setter
+    def window(self, value: int | None) -> None:
+        self._window = None if value is None else checked_limit(value, "window")
 
     @property
     def messages(self) -> list[BaseMessage]:
@@ -84,13 +92,13 @@ class ChatMessageHistory(Base):
         Raises:
             InvalidMessage: One cannot be stored exactly; nothing was sent.
         """
-        if messages:
-            self.store.append(self.session_id, from_langchain_all(messages), ttl=self._ttl)
+        if turn := from_langchain_all(messages):
+            self.store.append(self.session_id, turn, ttl=self._ttl)
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Async twin of `add_messages`."""
-        if messages:
-            await self.store.aappend(self.session_id, from_langchain_all(messages), ttl=self._ttl)
+        if turn := from_langchain_all(messages):
+            await self.store.aappend(self.session_id, turn, ttl=self._ttl)
 
     def add_message(self, message: BaseMessage) -> None:
         """Add one message, as a turn of its own."""
@@ -111,3 +119,8 @@ class ChatMessageHistory(Base):
     async def aclear(self) -> None:
         """Async twin of `clear`."""
         await self.store.aclear(self.session_id)
+
+
+def text_of(messages: Iterable[BaseMessage]) -> str:
+    """A line for each message; none for one that removes another, which LangChain's own function refuses."""
+    return get_buffer_string([message for message in messages if not isinstance(message, RemoveMessage)])

@@ -6,19 +6,19 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from langchain_core.messages import BaseMessage, get_buffer_string
+from langchain_core.messages import BaseMessage
 
-import backscroll
 from backscroll.backend import Deadline
 from backscroll.errors import InvalidArgument, UnreadableMessage
 from backscroll.url import parse_url
 from backscroll_langchain.dropin import DropIn
+from backscroll_langchain.history import text_of
 from backscroll_langchain.kafka_beside import Beside
 from backscroll_langchain.kafka_deadlines import left
 from backscroll_langchain.kafka_original import OURS, TIMEOUT
 from backscroll_langchain.kafka_reading import Begin, Reading
 from backscroll_langchain.messages import from_langchain_all
-from backscroll_langchain.sharing import Shared, shared
+from backscroll_langchain.sharing import Shared, open_largest, shared
 
 Messages = list[BaseMessage]
 
@@ -62,7 +62,7 @@ class KafkaChatMessageHistory(DropIn):
         for each in found:
             if isinstance(each, UnreadableMessage):
                 raise each
-        return get_buffer_string(cast("Messages", found))
+        return text_of(cast("Messages", found))
 
     @property
     def messages(self) -> Messages:
@@ -129,16 +129,15 @@ class KafkaChatMessageHistory(DropIn):
         Raises:
             InvalidMessage: One cannot be stored exactly; nothing was sent.
         """
-        if messages:
-            turn = from_langchain_all(messages)
+        if turn := from_langchain_all(messages):
             deadline = _deadline(flush_timeout_seconds)
             self._beside.prepare(self.session_id, deadline)
             self.store.append(self.session_id, turn, ttl=self._ttl, timeout=left(deadline))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage], flush_timeout_seconds: float | None = None) -> None:
         """Async twin of `add_messages`."""
-        if messages:
-            turn, deadline = from_langchain_all(messages), _deadline(flush_timeout_seconds)
+        if turn := from_langchain_all(messages):
+            deadline = _deadline(flush_timeout_seconds)
             await self._open()
             if not self._beside.is_prepared:
                 await asyncio.to_thread(self._beside.prepare, self.session_id, deadline)
@@ -246,6 +245,6 @@ def _connection(url: str, ttl_ms: int, replication_factor: int) -> Shared:
     given = {name: value for name, value in options.items() if value is not None}
     return shared(
         (KafkaChatMessageHistory, url, ttl_ms, replication_factor),
-        lambda: backscroll.open(url, **given),
+        lambda: open_largest(url, **given),
         lambda: Beside(url, given.get("replication")),
     )

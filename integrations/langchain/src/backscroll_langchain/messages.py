@@ -5,7 +5,7 @@ left, stands under ``extra["langchain"]``, and only where it differs from what L
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from langchain_core.messages import (
@@ -66,6 +66,18 @@ _DEFAULTS: Final[dict[type[BaseMessage], dict[str, Any]]] = {
 _FIELDS: Final = {cls: dict.fromkeys(cls.model_fields) for cls in _ROLES}
 """The names of the fields of each type, in their order; LangChain's messages take others beside them."""
 
+_CARRIED: Final = frozenset({"content", "id", "name", "tool_calls", "tool_call_id"})
+"""The fields of LangChain's messages that ours carry, if they can."""
+
+_ASKED: Final = object()
+"""Stands for what a type assumes of a field that it has to be given."""
+
+_LEFT: Final = {
+    cls: {name: _DEFAULTS[cls].get(name, _ASKED) for name in fields if name not in _CARRIED}
+    for cls, fields in _FIELDS.items()
+}
+"""The other fields of each type, with what it assumes of them."""
+
 _TYPES: Final = {str(_DEFAULTS[cls]["type"]): cls for cls in _ROLES}
 """The types by the name that LangChain gives them."""
 
@@ -80,9 +92,10 @@ _PLAIN: Final[dict[str, type[BaseMessage]]] = {
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
+_OWNED: Final = (dict, list)
+"""What of these a type assumes, each message has for itself."""
+
 _CALL: Final = {"name", "args", "id", "type"}
-_OWN: Final = frozenset({"type", "content", "id", "name", "tool_calls", "tool_call_id"})
-"""The fields of LangChain's messages that ours carry, if they can."""
 
 
 def from_langchain(message: BaseMessage, path: str = "message") -> Message:
@@ -103,37 +116,17 @@ def from_langchain(message: BaseMessage, path: str = "message") -> Message:
     role = _ROLES.get(cls)
     if role is None:
         raise InvalidMessage(path, f"a {cls.__name__} is none of langchain-core's own types: give one of those")
-    fields = message.__dict__ | (message.__pydantic_extra__ or {})
-    defaults = _DEFAULTS[cls]
-    rest = {
-        name: value
-        for name, value in fields.items()
-        if name not in _OWN and not (name in defaults and value == defaults[name])
-    }
-    if cls in (ChatMessage, ChatMessageChunk) and fields["role"] in ROLES:
-        role = fields["role"]
-    elif cls is SystemMessage and fields["additional_kwargs"].get("__openai_role__") == "developer":
-        role = "developer"
-        if fields["additional_kwargs"] == DEVELOPER:
-            del rest["additional_kwargs"]
-    if _PLAIN[role] is not cls:
-        rest["type"] = fields["type"]
-    calls = fields.get("tool_calls")
-    if calls and not all(set(call) == _CALL and call["type"] == "tool_call" for call in calls):
-        rest["tool_calls"] = calls
-    return Message(
-        role,
-        exact(fields["content"], f"{path}.content"),
-        id=fields["id"],
-        name=fields["name"],
-        tool_calls=_to_openai(calls, path) if calls else None,
-        tool_call_id=fields.get("tool_call_id"),
-        extra={KEY: exact(rest, path)} if rest else None,
-    )
+    try:
+        return _ours(message, cls, role, path)
+    except KeyError as error:
+        problem = InvalidMessage(f"{path}.{error.args[0]}", "is missing")
+    raise problem
 
 
 def from_langchain_all(messages: Sequence[BaseMessage]) -> list[Message]:
-    """The messages of a turn; raises `InvalidMessage` likewise."""
+    """The messages of a turn; raises `InvalidMessage` likewise, and where they are no list of messages."""
+    if isinstance(messages, str | BaseMessage) or not isinstance(messages, Iterable):
+        raise InvalidMessage("messages", f"must be a list of messages, not a {type(messages).__name__}")
     return [from_langchain(message, f"messages[{place}]") for place, message in enumerate(messages)]
 
 
@@ -151,9 +144,8 @@ def to_langchain(message: Message) -> BaseMessage:
     kept = extra.get(KEY)
     rest = dict(kept) if isinstance(kept, dict) else {}
     cls = _TYPES.get(rest.pop("type")) if "type" in rest else _PLAIN[message.role]
-    fields: dict[str, Any] = {"content": "" if message.content is None else message.content, "id": message.id}
-    if message.name is not None:
-        fields["name"] = message.name
+    content = "" if message.content is None else message.content
+    fields: dict[str, Any] = {"content": content, "id": message.id, "name": message.name}
     if cls is None:
         return ChatMessage(role=message.role, additional_kwargs=dict(extra), **fields)
     if message.role == "developer" and cls is SystemMessage:
@@ -173,8 +165,7 @@ def _made(cls: type[BaseMessage], given: dict[str, Any]) -> BaseMessage:
     What LangChain derives when a message is made, such as calls from an older form of them, it derived before it was
     stored. This is ``model_construct`` without what makes that several times slower than a message that is checked.
     """
-    defaults = {name: value.copy() if value in ({}, []) else value for name, value in _DEFAULTS[cls].items()}
-    values = defaults | given
+    values = {name: value.copy() if type(value) in _OWNED else value for name, value in _DEFAULTS[cls].items()} | given
     message = cls.__new__(cls)
     for name, value in (
         ("__dict__", {name: values[name] for name in _FIELDS[cls] if name in values}),
@@ -186,14 +177,83 @@ def _made(cls: type[BaseMessage], given: dict[str, Any]) -> BaseMessage:
     return message
 
 
-def _to_openai(calls: Sequence[Any], path: str) -> list[Any]:
-    """Calls of tools in OpenAI's format, whose arguments are the text of a JSON object."""
+def _ours(message: BaseMessage, cls: type[BaseMessage], role: str, path: str) -> Message:
+    """A message of a type of langchain-core's; raises KeyError where it lacks a field."""
+    fields = message.__dict__
+    rest = _rest(fields, _LEFT[cls])
+    role = _role(cls, fields, rest) or role
+    if "type" in rest:
+        raise InvalidMessage(f"{path}.type", f"must be {_DEFAULTS[cls]['type']!r}, as the type has it")
+    if _PLAIN[role] is not cls:
+        rest["type"] = fields["type"]
+    calls = call_id = None
+    if "tool_calls" in _FIELDS[cls]:
+        calls = _to_openai(fields["tool_calls"], rest, path)
+    elif "tool_call_id" in _FIELDS[cls]:
+        call_id = _given(fields["tool_call_id"], f"{path}.tool_call_id")
+    if message.__pydantic_extra__:
+        rest |= message.__pydantic_extra__
+    return Message(
+        role,
+        exact(_given(fields["content"], f"{path}.content"), f"{path}.content"),
+        id=fields["id"],
+        name=fields["name"],
+        tool_calls=calls,
+        tool_call_id=call_id,
+        extra={KEY: exact(rest, path)} if rest else None,
+    )
+
+
+def _rest(fields: dict[str, Any], left: dict[str, Any]) -> dict[str, Any]:
+    """What our fields do not carry, where it is not what LangChain assumes."""
+    rest = {}
+    for name, default in left.items():
+        value = fields[name]
+        # What is of another type is not compared: an array, for example, has no answer.
+        if type(value) is not type(default) or value != default:
+            rest[name] = value
+    return rest
+
+
+def _role(cls: type[BaseMessage], fields: dict[str, Any], rest: dict[str, Any]) -> str | None:
+    """The role that a message says; None where it is its type's. A mark that the role tells leaves the rest."""
+    if cls is not SystemMessage:
+        role = fields.get("role")
+        return role if type(role) is str and role in ROLES else None
+    marks = fields["additional_kwargs"]
+    mark = marks.get("__openai_role__") if type(marks) is dict else None
+    if type(mark) is not str or mark != "developer":
+        return None
+    if len(marks) == 1:
+        del rest["additional_kwargs"]
+    return mark
+
+
+def _given(value: Any, path: str) -> Any:
+    if value is None:
+        raise InvalidMessage(path, "must not be None")
+    return value
+
+
+def _to_openai(calls: Any, rest: dict[str, Any], path: str) -> list[Any] | None:
+    """Calls of tools in OpenAI's format, whose arguments are the text of a JSON object; None without calls.
+
+    Where they do not come back from that as they are, they stand in the rest, too; where it has no place for one, only
+    there.
+    """
     made = []
-    for place, call in enumerate(calls):
+    is_whole = type(calls) is list
+    for place, call in enumerate(calls if is_whole else ()):
+        if type(call) is not dict or not isinstance(call.get("name"), str) or type(call.get("args")) is not dict:
+            rest["tool_calls"] = calls
+            return None
+        is_whole = is_whole and call.keys() == _CALL and type(call["type"]) is str and call["type"] == "tool_call"
         arguments = exact(call["args"], f"{path}.tool_calls[{place}].args")
         function = {"name": call["name"], "arguments": _encode(arguments)}
-        made.append({"id": call["id"], "type": "function", "function": function})
-    return made
+        made.append({"id": call.get("id"), "type": "function", "function": function})
+    if not is_whole:
+        rest["tool_calls"] = calls
+    return made or None
 
 
 def _from_openai(calls: Sequence[Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import backscroll
 from backscroll import Store
 from backscroll.errors import InvalidURL
 from backscroll_langchain.redis_errors import asked
+from backscroll_langchain.sharing import open_largest
 
 SECONDS: Final = 10.0
 """How long a look at what the original wrote may take for each step, unless the URL says otherwise."""
@@ -53,7 +54,7 @@ class Way:
 
     def open_store(self, prefix: str) -> Store:
         """A store whose keys have this prefix."""
-        return backscroll.open(self.url, prefix=prefix, **self.options)
+        return open_largest(self.url, prefix=prefix, **self.options)
 
     def close(self) -> None:
         """End the client's connections; it makes others where it is used again."""

@@ -10,13 +10,34 @@ import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+import backscroll
 from backscroll import Store
+from backscroll.operations import SIZES
+from backscroll.registry import registry
+from backscroll.url import parse_url
 from backscroll_langchain.originals import Original
 
 MOST_REMEMBERED: Final = 65_536
 """Of how many sessions it is remembered that the original has nothing."""
 
 _ATTRIBUTE: Final = "_backscroll_langchain"
+
+
+def open_largest(url: str, **options: Any) -> Store:
+    """A store that takes what the originals took, as far as its database goes; arguments as for `backscroll.open`."""
+    return backscroll.open(url, **largest(url), **options)
+
+
+def largest(url: str) -> dict[str, int]:
+    """The options by which a store takes messages and turns as large as its database does, but for those in the URL.
+
+    Raises:
+        InvalidURL: The URL cannot be read.
+        PluginError: No usable plugin serves its scheme.
+    """
+    parsed = parse_url(url)
+    limits = registry.find(parsed.scheme).limits
+    return {name: getattr(limits, name) for name in SIZES if name not in parsed.query}
 
 
 class _Closable(Protocol):

@@ -13,11 +13,11 @@ from pymysql.constants import CLIENT
 from sqlalchemy import URL, Engine
 from sqlalchemy.exc import ArgumentError
 
-import backscroll
 from backscroll import Store
 from backscroll.errors import InvalidArgument, InvalidURL
 from backscroll.options import fill
 from backscroll.tls import TLSOptions, context_of
+from backscroll_langchain.sharing import open_largest
 
 SECONDS: Final = 10
 """How long a look at what the original wrote may take for each step."""
@@ -92,7 +92,7 @@ class Way:
     def open_store(self, table: Table) -> Store:
         """The store that stands beside a table."""
         schema = {} if table.schema is None else {"schema": table.schema}
-        return backscroll.open(self.url, prefix=table.store_prefix, **schema, **self.options)
+        return open_largest(self.url, prefix=table.store_prefix, **schema, **self.options)
 
     def close(self) -> None:
         """End the connections that are not lent; it makes others where it is used again."""
