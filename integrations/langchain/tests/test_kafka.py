@@ -412,6 +412,21 @@ def test_a_topic_is_made_as_it_was_asked_for(made: Made, admin: Any, session_id:
     assert len(admin.list_topics(topic).topics[topic].partitions) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("max_message_count", lambda history: history.messages_from_beginning("3")),
+        ("max_time_sec", lambda history: history.messages_from_beginning(3, "3")),
+        ("flush_timeout_seconds", lambda history: history.add_messages(numbered(0, 1), "3")),
+        ("messages", lambda history: history.add_messages(None)),
+    ],
+)
+def test_an_argument_that_is_none_is_refused_by_its_name(name: str, use: Callable[[Any], None]) -> None:
+    """No broker is asked."""
+    with pytest.raises(InvalidArgument, match=f"^{name}: "):
+        use(KafkaChatMessageHistory("s", "localhost:1"))
+
+
 def test_the_topic_takes_the_largest_turn(made: Made, admin: Any, session_id: str) -> None:
     """Whatever the brokers take by default."""
     history = made()

@@ -150,6 +150,23 @@ def test_a_damaged_row_is_told_with_its_place(client: redis.Redis, session_id: s
     assert (first, third) == (HumanMessage("a"), HumanMessage("b"))
 
 
+@pytest.mark.parametrize("decodes", [False, True])
+def test_a_row_that_is_no_text_does_not_hide_its_neighbours(url: str, session_id: str, decodes: bool) -> None:
+    """Also through a client that decodes what it is given."""
+    with redis.Redis.from_url(url, decode_responses=decodes) as client:
+        before = released.MemorystoreChatMessageHistory(client, session_id)
+        before.add_user_message("ä")
+        client.rpush(session_id, b"\xff\xfe")
+        before.add_user_message("b")
+        history = MemorystoreChatMessageHistory(client, session_id)
+        with pytest.raises(UnreadableOriginal, match=f"list '{session_id}', index 1: .*UTF-8"):
+            _ = history.messages
+        first, _, third = history.read()
+        assert (first, third) == (HumanMessage("ä"), HumanMessage("b"))
+        history.clear()
+        assert history.messages == []
+
+
 def test_a_ttl_counts_for_each_message(client: redis.Redis, session_id: str) -> None:
     """It is not begun anew by the next one."""
     for ttl in (60, None):

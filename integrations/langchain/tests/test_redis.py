@@ -285,9 +285,19 @@ def test_a_url_that_cannot_be_is_refused_at_once(session_id: str) -> None:
     with pytest.raises(InvalidURL, match="begins with one of") as caught:
         RedisChatMessageHistory(session_id, "http://user:secret@host")
     assert "secret" not in str(caught.value)
+    nothing: Any = None
+    with pytest.raises(InvalidURL, match="url: must be a string, not NoneType"):
+        RedisChatMessageHistory(session_id, nothing)
     history = RedisChatMessageHistory(session_id, "redis://user:secret@host/0?nonsense=1")
     with pytest.raises(InvalidURL, match="redis-py cannot read it"):
         _ = history.messages
+
+
+@pytest.mark.parametrize("ttl", ["3", -1, float("nan"), 1e12])
+def test_a_time_to_live_that_is_none_is_refused_at_once(session_id: str, ttl: Any) -> None:
+    """Nothing is opened."""
+    with pytest.raises(InvalidArgument, match="ttl: must be "):
+        RedisChatMessageHistory(session_id, ttl=ttl)
 
 
 def test_a_prefix_that_is_none_is_refused_at_once(session_id: str) -> None:

@@ -113,10 +113,10 @@ def test_rows_without_a_session_are_found(original: SQLOriginal, url: str, table
 
 
 def test_a_table_of_another_program_is_told(url: str, write: Write, original: SQLOriginal, table: str) -> None:
-    """Its columns are not those of LangChain's class."""
+    """With the column that it has not."""
     other = SQLOriginal.of(url, table, "no_such_column")
     for use in (lambda: other.rows("s"), lambda: other.clear("s"), lambda: list(other.session_ids())):
-        with pytest.raises(StorageError, match=f"sql: the table '{table}' has no column 'no_such_column'") as caught:
+        with pytest.raises(StorageError, match="has no column 'no_such_column': give the table_name") as caught:
             use()
         assert caught.value.__context__ is None
     other.close()
@@ -138,11 +138,26 @@ def test_a_url_that_cannot_be_is_told(text: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["sqlite+aiosqlite:///chat.db", "postgresql+asyncpg://user:secret@host/db"])
-def test_an_async_driver_is_refused(text: str) -> None:
-    """Whether it is installed or not."""
-    with pytest.raises(InvalidURL, match="its driver is an async one: name a sync one"):
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("sqlite+aiosqlite:///chat.db", "aiosqlite is an async driver: give a sync one, as sqlite:// alone"),
+        ("sqlite:///chat.db?tablename=x", "is almost table_name"),
+    ],
+)
+def test_a_url_that_another_one_is_meant_by_is_told(text: str, problem: str) -> None:
+    """Before it is opened."""
+    with pytest.raises(InvalidURL, match=problem):
         SQLOriginal.of(text)
+
+
+def test_an_option_that_the_driver_has_not_is_told() -> None:
+    """As an option, not as an error of the program."""
+    original = SQLOriginal.of("mysql+pymysql://user:secret@127.0.0.1:1/test?foo=secret")
+    with pytest.raises(InvalidURL, match="cannot take an option") as caught:
+        original.rows("s")
+    assert ("secret" in str(caught.value), caught.value.__context__) == (False, None)
+    original.close()
 
 
 def test_a_server_that_is_down_is_told() -> None:

@@ -246,6 +246,24 @@ def test_a_table_name_that_is_more_is_refused_at_once(name: Any) -> None:
         TiDBChatMessageHistory("s", "mysql+pymysql://root@localhost:1/test", name)
 
 
+def test_an_option_that_the_driver_has_not_is_refused_at_once() -> None:
+    """With the nearest that it has, without repeating it: a piece of a password may look like one."""
+    for text, problem in (("foo%3Dsecret=bar", "PyMySQL has not$"), ("conect_timeout=3", "is it connect_timeout$")):
+        with pytest.raises(InvalidURL, match=problem) as caught:
+            TiDBChatMessageHistory("s", f"mysql+pymysql://root:pw@localhost:1/test?{text}")
+        assert "secret" not in str(caught.value)
+
+
+def test_any_moment_may_be_the_earliest(url: str, table: str, session_id: str) -> None:
+    """All that are one in UTC; the others are refused at once."""
+    written(session_id, url, table, *MESSAGES)
+    for moment, expected in ((datetime.min, MESSAGES), (datetime.max, [])):  # noqa: DTZ901 - a time without a zone
+        assert TiDBChatMessageHistory(session_id, url, table, moment).messages == expected
+    for moment, hours in ((datetime.min, 1), (datetime.max, -1)):  # noqa: DTZ901
+        with pytest.raises(InvalidArgument, match="earliest_time"):
+            TiDBChatMessageHistory(session_id, url, table, moment.replace(tzinfo=timezone(timedelta(hours=hours))))
+
+
 @pytest.mark.parametrize("moment", ["2024-01-01' OR '1'='1", "2024-01-01", 0, 1.5])
 def test_an_earliest_time_that_is_none_is_refused_at_once(moment: Any) -> None:
     """It never stands in a statement."""

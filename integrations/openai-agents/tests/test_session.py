@@ -89,6 +89,13 @@ async def test_the_limit_is_how_many_of_the_newest(
         assert await session.get_items(limit=asked) == numbered(*expected)
 
 
+@pytest.mark.parametrize("limit", ["3", 1.5, True])
+async def test_a_limit_that_is_none_is_refused(session: BackscrollSession, limit: Any) -> None:
+    """By its name."""
+    with pytest.raises(InvalidArgument, match="limit: must be a whole number"):
+        await session.get_items(limit=limit)
+
+
 async def test_no_settings_are_no_limit(session: BackscrollSession) -> None:
     """The SDK allows an application to take them away."""
     session.session_settings = None

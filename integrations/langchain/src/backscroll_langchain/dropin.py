@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from langchain_core.messages import BaseMessage
 
 from backscroll import Record, Store, Unreadable
-from backscroll.arguments import checked_session_id
+from backscroll.arguments import checked_session_id, checked_ttl
 from backscroll.errors import UnreadableMessage
 from backscroll_langchain.history import ChatMessageHistory
 from backscroll_langchain.messages import to_langchain
@@ -32,14 +32,14 @@ class DropIn(ChatMessageHistory):
         window: How many of the newest messages are read; None, unless it is set, for all.
 
     Raises:
-        InvalidArgument: The id is no session id.
+        InvalidArgument: The id is no session id, or the time to live no number of seconds that can be.
     """
 
     def __init__(self, session_id: str, shared: Shared, *, ttl: float | None = None) -> None:
         self.session_id = checked_session_id(session_id)
         self.window = None
         self._shared = shared
-        self._ttl = ttl or None
+        self._ttl = checked_ttl(ttl, None) if ttl else None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.session_id!r}>"

@@ -130,14 +130,14 @@ class KafkaChatMessageHistory(DropIn):
             InvalidMessage: One cannot be stored exactly; nothing was sent.
         """
         if turn := from_langchain_all(messages):
-            deadline = _deadline(flush_timeout_seconds)
+            deadline = _deadline("flush_timeout_seconds", flush_timeout_seconds)
             self._beside.prepare(self.session_id, deadline)
             self.store.append(self.session_id, turn, ttl=self._ttl, timeout=left(deadline))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage], flush_timeout_seconds: float | None = None) -> None:
         """Async twin of `add_messages`."""
         if turn := from_langchain_all(messages):
-            deadline = _deadline(flush_timeout_seconds)
+            deadline = _deadline("flush_timeout_seconds", flush_timeout_seconds)
             await self._open()
             if not self._beside.is_prepared:
                 await asyncio.to_thread(self._beside.prepare, self.session_id, deadline)
@@ -191,9 +191,9 @@ class _Reader:
 
     def read(self, begin: Begin, most: int | None, seconds: float | None) -> None:
         """Read, and be given what is found."""
-        if most is not None and most < 0:
-            raise InvalidArgument(f"max_message_count: expected a number from 0 on, or None, not {most}")
-        self._reading(_deadline(seconds)).take(begin, most, self._give)
+        if most is not None and (type(most) is not int or most < 0):
+            raise InvalidArgument(f"max_message_count: expected a whole number from 0 on, or None, not {most!r}")
+        self._reading(_deadline("max_time_sec", seconds)).take(begin, most, self._give)
 
     def leave(self) -> None:
         """Go away."""
@@ -209,7 +209,9 @@ class _Reader:
             return not self._is_gone
 
 
-def _deadline(seconds: float | None) -> Deadline:
+def _deadline(name: str, seconds: Any) -> Deadline:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float | None):
+        raise InvalidArgument(f"{name}: expected a number of seconds, or None, not {seconds!r}")
     return Deadline(TIMEOUT if seconds is None else seconds)
 
 

@@ -123,7 +123,7 @@ def from_langchain(message: BaseMessage, path: str = "message") -> Message:
     raise problem
 
 
-def from_langchain_all(messages: Sequence[BaseMessage]) -> list[Message]:
+def from_langchain_all(messages: Any) -> list[Message]:
     """The messages of a turn; raises `InvalidMessage` likewise, and where they are no list of messages."""
     if isinstance(messages, str | BaseMessage) or not isinstance(messages, Iterable):
         raise InvalidMessage("messages", f"must be a list of messages, not a {type(messages).__name__}")

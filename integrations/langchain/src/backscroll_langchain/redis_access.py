@@ -68,6 +68,8 @@ def checked_url(url: str) -> str:
     Raises:
         InvalidURL: It has none.
     """
+    if not isinstance(url, str):
+        raise InvalidURL(f"url: must be a string, not {type(url).__name__}")
     scheme, slashes, _ = url.partition("://")
     if not slashes or scheme not in _SCHEMES:
         raise InvalidURL(f"url: begins with one of {', '.join(f'{scheme}://' for scheme in _SCHEMES)}")

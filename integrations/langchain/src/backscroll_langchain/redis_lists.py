@@ -1,8 +1,10 @@
 """The lists that LangChain's classes for Redis and Memorystore wrote: a list for each session, an element a message."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
+
+from redis.client import NEVER_DECODE
 
 from backscroll_langchain.originals import BEGINS, OriginalRow
 from backscroll_langchain.redis_access import Way
@@ -42,12 +44,12 @@ class ListsOriginal:
         first, last, length = 0, -1, 0
         if newest is not None:
             # By places that stay the same when something is added meanwhile.
-            length = self._of_list(self._client.llen, key) or 0
+            length = self._of_list("LLEN", key) or 0
             kept = min(newest, length)
             first, last = (-length, kept - length - 1) if self._newest_first else (length - kept, -1)
             if not kept:
                 return []
-        elements = self._of_list(self._client.lrange, key, first, last) or []
+        elements = self._of_list("LRANGE", key, first, last) or []
         if self._newest_first:
             oldest = min(-1, last)
             elements = elements[::-1]
@@ -57,7 +59,7 @@ class ListsOriginal:
     def clear(self, session_id: str) -> None:
         """Drop the rows of a session; a key that holds something else stays."""
         key = self._prefix + session_id
-        if not self._is_ours(key) and self._of_list(self._client.llen, key):
+        if not self._is_ours(key) and self._of_list("LLEN", key):
             # The method for it goes another way in a cluster, which some releases of redis-py warn of.
             asked(self._client.execute_command, "DEL", key)
 
@@ -88,16 +90,16 @@ class ListsOriginal:
     def _holds_messages(self, key: bytes | str) -> bool:
         """Whether it is a list of messages: without a prefix, the lists of all programs are found."""
         if self._prefix and not _OURS.match(self._text(key)):
-            return bool(self._of_list(self._client.llen, key))
+            return bool(self._of_list("LLEN", key))
         return self._has_messages_at_its_ends(key)
 
     def _has_messages_at_its_ends(self, key: bytes | str) -> bool:
-        ends = (self._of_list(self._client.lindex, key, index) for index in (0, -1))
+        ends = (self._of_list("LINDEX", key, index) for index in (0, -1))
         return any(end is not None and self._text(end).startswith(BEGINS) for end in ends)
 
-    def _of_list(self, command: Callable[..., Any], key: bytes | str, *arguments: int) -> Any:
-        """What a command for lists answers; None where the key holds something else."""
+    def _of_list(self, command: str, key: bytes | str, *arguments: int) -> Any:
+        """What a command for lists answers, in bytes, whatever the client does; None where the key holds no list."""
         try:
-            return asked(command, key, *arguments)
+            return asked(self._client.execute_command, command, key, *arguments, **{NEVER_DECODE: True})
         except OtherType:
             return None

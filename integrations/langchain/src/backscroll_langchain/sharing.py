@@ -20,6 +20,9 @@ from backscroll_langchain.originals import Original
 MOST_REMEMBERED: Final = 65_536
 """Of how many sessions it is remembered that the original has nothing."""
 
+_FITTING: Final = {"tidb": {"max_turn_bytes": 8 << 20}}
+"""What is less than the database takes, since a server as it is installed takes less: MariaDB's max_allowed_packet."""
+
 _ATTRIBUTE: Final = "_backscroll_langchain"
 
 
@@ -36,8 +39,10 @@ def largest(url: str) -> dict[str, int]:
         PluginError: No usable plugin serves its scheme.
     """
     parsed = parse_url(url)
-    limits = registry.find(parsed.scheme).limits
-    return {name: getattr(limits, name) for name in SIZES if name not in parsed.query}
+    declared = registry.find(parsed.scheme)
+    limits = declared.limits
+    found = {name: getattr(limits, name) for name in SIZES} | _FITTING.get(declared.name, {})
+    return {name: value for name, value in found.items() if name not in parsed.query}
 
 
 class _Closable(Protocol):

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from backscroll.errors import BackscrollError, DeadlineExceeded, StorageError, Unavailable
+from backscroll.errors import BackscrollError, DeadlineExceeded, InvalidURL, StorageError, Unavailable
 
 R = TypeVar("R")
 
@@ -37,12 +37,13 @@ def asked(database: str, table: str, call: Callable[[], R]) -> R | None:
         call: The call.
 
     Raises:
+        InvalidURL: The driver does not take its options so.
         Unavailable: The server does not answer.
         StorageError: It refuses.
     """
     try:
         return call()
-    except (SQLAlchemyError, OSError, RuntimeError) as error:
+    except (SQLAlchemyError, OSError, RuntimeError, TypeError, ValueError) as error:
         problem = _told(database, error, table)
     # Raised behind the handler, because the error that it handles names the server and repeats what was sent.
     if problem is None:
@@ -56,6 +57,8 @@ def _told(database: str, error: Exception, table: str) -> BackscrollError | None
         return Unavailable(f"{database}: the pool has no connection free")
     if isinstance(error, RuntimeError) and "cryptography" in str(error):
         return StorageError(f"{database}: without TLS this login takes cryptography: pip install cryptography")
+    if isinstance(error, TypeError | ValueError):
+        return InvalidURL(f"{database}: the driver cannot take an option in the URL ({type(error).__name__})")
     inner = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     number = inner.args[0] if inner.args and isinstance(inner.args[0], int) else None
     if number == _NO_TABLE:

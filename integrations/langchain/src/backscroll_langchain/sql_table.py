@@ -1,11 +1,12 @@
 """The table that LangChain's `SQLChatMessageHistory` wrote, in any database that SQLAlchemy knows."""
 
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from backscroll.errors import InvalidURL, StorageError
@@ -17,6 +18,9 @@ Column = sqlalchemy.ColumnClause[Any]
 
 AT_ONCE: Final = 500
 """How many rows a statement drops."""
+
+_NAMES: Final = ("table_name", "session_id_field_name")
+"""The options that are not the driver's."""
 
 _MERGING: Final = ("mysql", "mariadb", "mssql")
 """Databases that compare texts without case, unless they are told otherwise."""
@@ -55,22 +59,21 @@ class SQLOriginal:
         """What is at a URL of SQLAlchemy.
 
         Raises:
-            InvalidURL: SQLAlchemy cannot read it, or its driver is not installed, or is an async one.
+            InvalidURL: SQLAlchemy cannot read it, its driver is not installed or an async one, or an option is not
+                written as it is called.
             StorageError: It names a file that is not there; opening it would make it.
         """
-        engine, is_async, missing = None, False, ""
+        engine, missing, other = None, "", ""
         try:
-            is_async = sqlalchemy.make_url(url).get_dialect().is_async
-            engine = None if is_async else sqlalchemy.create_engine(url)
+            other = _other(sqlalchemy.make_url(url))
+            engine = None if other else sqlalchemy.create_engine(url)
         except ModuleNotFoundError as error:
             missing = f": pip install {error.name}"
         except (ArgumentError, NoSuchModuleError, ValueError):
             pass
         # Raised behind the handlers, because the errors that they handle repeat the URL.
-        if is_async:
-            raise InvalidURL("sql: its driver is an async one: name a sync one, or none")
         if engine is None:
-            raise InvalidURL(f"sql: SQLAlchemy cannot open it{missing}")
+            raise InvalidURL(f"sql: {other or f'SQLAlchemy cannot open it{missing}'}")
         if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
             raise StorageError("sql: there is no such file")
         return cls(engine, table_name, session_id_field_name)
@@ -133,6 +136,15 @@ class SQLOriginal:
         wanted = sqlalchemy.select(self._session).select_from(self._table).where(self._session == session_id)
         return sorted({one for (one,) in self._run(lambda connection: connection.execute(wanted).all()) or ()})
 
+    def _check(self, columns: set[str]) -> None:
+        """Refuse a table without the columns, whose names databases compare without case, or tell as they like."""
+        missing = [one.name for one in (self._id, self._session, self._message) if one.name.lower() not in columns]
+        if missing:
+            raise StorageError(
+                f"sql: the table {self._name!r} has no column {' and none '.join(map(repr, missing))}: give the "
+                "table_name and session_id_field_name that the class was given"
+            )
+
     def _run(self, call: Callable[[Connection], R]) -> R | None:
         """What a call in a transaction gives; None where the table is missing."""
 
@@ -141,14 +153,16 @@ class SQLOriginal:
                 found = sqlalchemy.inspect(connection)
                 if not found.has_table(self._name):
                     return None
-                self._check({column["name"] for column in found.get_columns(self._name)})
+                self._check({column["name"].lower() for column in found.get_columns(self._name)})
                 return call(connection)
 
         return asked("sql", self._name, run)
 
-    def _check(self, columns: set[str]) -> None:
-        """Raise where the table has not the columns; some databases take other letters for the same."""
-        there = {name.lower() for name in columns}
-        missing = [column.name for column in self._table.columns if column.name.lower() not in there]
-        if missing:
-            raise StorageError(f"sql: the table {self._name!r} has no column {missing[0]!r}: is its name right?")
+
+def _other(url: URL) -> str:
+    """What a URL says that is almost right; empty where nothing is."""
+    dialect = url.get_dialect()
+    if dialect.is_async:
+        return f"{dialect.driver} is an async driver: give a sync one, as {dialect.name}:// alone may have it"
+    almost = next((one for name in url.query for one in get_close_matches(name, _NAMES, 1, 0.8)), None)
+    return f"has an option that is almost {almost}: is it that?" if almost else ""

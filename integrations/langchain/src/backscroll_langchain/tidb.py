@@ -72,7 +72,12 @@ def _checked_time(value: datetime | None) -> datetime | None:
         return None
     if not isinstance(value, datetime):
         raise InvalidArgument(f"earliest_time: must be a datetime, not {type(value).__name__}")
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidArgument("earliest_time: no datetime in UTC") from None
 
 
 def _connection(connection_string: str, table_name: str) -> Shared:

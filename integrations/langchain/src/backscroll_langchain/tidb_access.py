@@ -4,11 +4,14 @@ import os
 import re
 import weakref
 from contextlib import suppress
+from difflib import get_close_matches
 from hashlib import sha256
+from inspect import signature
 from typing import Any, Final
 
 import attrs
 import sqlalchemy
+from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 from sqlalchemy import URL, Engine
 from sqlalchemy.exc import ArgumentError
@@ -28,6 +31,9 @@ LONGEST_LIFE: Final = 300
 _PORTS: Final = {"tidb": 4000, "mysql": 3306, "mariadb": 3306}
 
 _TLS: Final[tuple[str, ...]] = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity")
+
+_KNOWN: Final = frozenset({*signature(Connection).parameters, *_TLS})
+"""The options that a connection string may have."""
 
 _engines: Final[weakref.WeakSet[Engine]] = weakref.WeakSet()
 
@@ -103,7 +109,7 @@ def checked_url(connection_string: str) -> URL:
     """What a connection string of SQLAlchemy says.
 
     Raises:
-        InvalidURL: It is none for TiDB, MySQL or MariaDB.
+        InvalidURL: It is none for TiDB, MySQL or MariaDB, or has an option that there is not.
     """
     url = None
     with suppress(ArgumentError, ValueError):
@@ -111,6 +117,11 @@ def checked_url(connection_string: str) -> URL:
     # Raised behind the handler, because the error that it handles repeats the string.
     if url is None or url.get_backend_name() not in _PORTS:
         raise InvalidURL("connection_string: expected mysql+pymysql://user:password@host:4000/database")
+    if unknown := url.query.keys() - _KNOWN:
+        hints = sorted({hint for name in unknown for hint in get_close_matches(name, _KNOWN, 1)})
+        raise InvalidURL(
+            f"connection_string: has an option that PyMySQL has not{': is it ' * bool(hints)}{' or '.join(hints)}"
+        )
     family = url.get_backend_name()
     return url.set(
         drivername="mysql+pymysql", host=url.host or "localhost", port=url.port or _PORTS[family], query=url.query

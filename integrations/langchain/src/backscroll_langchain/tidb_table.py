@@ -55,7 +55,7 @@ class TableOriginal:
         arguments: list[str | bytes] = [*_its(session_id)]
         if since is not None:
             condition += " AND create_time >= %s"
-            arguments.append(since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"))
+            arguments.append(since.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "seconds"))
         limit = "" if newest is None else f" LIMIT {int(newest)}"
         found = self._ask(
             f"SELECT id, message FROM {self._in_text} WHERE {condition} ORDER BY create_time DESC, id DESC{limit}",

@@ -8,7 +8,7 @@ from agents import TResponseInputItem
 from agents.memory import SessionSettings
 
 from backscroll import Record, Store, Unreadable
-from backscroll.errors import Unavailable, UnreadableMessage, Unsupported
+from backscroll.errors import InvalidArgument, Unavailable, UnreadableMessage, Unsupported
 from backscroll_openai_agents.items import from_items, to_items
 
 TRIES: Final = 1_000
@@ -76,12 +76,15 @@ class BackscrollSession:
             limit: How many; None for what `session_settings` say, and all where they say nothing. 0 for none.
 
         Raises:
+            InvalidArgument: The limit is no whole number.
             UnreadableMessage: One is damaged; ``store.read`` returns the others, and so does ``on_damaged="skip"``.
         """
         if limit is None and self.session_settings is not None:
             limit = self.session_settings.limit
         if limit is None:
             return await self._all_items()
+        if type(limit) is not int:
+            raise InvalidArgument(f"limit: must be a whole number, or None, not {type(limit).__name__}")
         items: list[TResponseInputItem] = []
         before = None
         while len(items) < limit:
