@@ -41,6 +41,9 @@ from backscroll_langchain.originals import (
 AT_ONCE: Final = 200
 """How many messages land as one turn at the most."""
 
+BYTES: Final = 4 << 20
+"""About how many bytes of them, where the target takes more."""
+
 FIRST: Final = 20
 """How many of the first records of a session say whether it was moved, since some may be damaged."""
 
@@ -321,12 +324,12 @@ class _Session:
 
 def _chunks(batch: Sequence[Movable], limits: Limits) -> Iterator[list[Movable]]:
     """Turns that, most likely, are within the limits."""
-    most = min(AT_ONCE, limits.max_turn_messages)
+    most, most_bytes = min(AT_ONCE, limits.max_turn_messages), min(BYTES, limits.max_turn_bytes // 2)
     chunk: list[Movable] = []
     size = 0
     for row, message in batch:
         size += len(row.text)
-        if chunk and (len(chunk) == most or size > limits.max_turn_bytes // 2):
+        if chunk and (len(chunk) == most or size > most_bytes):
             yield chunk
             chunk, size = [], len(row.text)
         chunk.append((row, message))
