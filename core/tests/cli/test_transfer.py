@@ -335,4 +335,5 @@ def test_copy_takes_no_more_memory_for_more(store: Store, url: str, other: str, 
         command = [sys.executable, "-c", measuring, "copy", url, other, "--prefix", f"{many} "]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
         peaks.append(int(done.stdout.splitlines()[-1]))
-    assert peaks[1] < 1.15 * peaks[0]
+    # The larger ones have 18 MB more, which whoever held them would have on top of some 43.
+    assert peaks[1] < 1.3 * peaks[0]
