@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, Engine
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, NoSuchTableError
 
 from backscroll.errors import InvalidURL, StorageError
 from backscroll_langchain.originals import OriginalRow, as_text
@@ -150,10 +150,11 @@ class SQLOriginal:
 
         def run() -> R | None:
             with self._engine.begin() as connection:
-                found = sqlalchemy.inspect(connection)
-                if not found.has_table(self._name):
+                try:
+                    columns = sqlalchemy.inspect(connection).get_columns(self._name)
+                except NoSuchTableError:
                     return None
-                self._check({column["name"].lower() for column in found.get_columns(self._name)})
+                self._check({column["name"].lower() for column in columns})
                 return call(connection)
 
         return asked("sql", self._name, run)
