@@ -71,7 +71,7 @@ def main(reports: Path, wheels: list[Path], effort: str) -> None:
 
         plugin = generate(folder / "plugin", EMBEDDED)
         run("nox", "-s", "lint", cwd=plugin, env=environment)
-        check_unfilled(judged(plugin, environment, "--backscroll-tier=contract", "--tb=no"))
+        check_unfilled(judged(plugin, environment, "--backscroll-tier=contract", "--no-summary"))
 
         before = files_of(plugin)
         (package,) = (plugin / "src").iterdir()
