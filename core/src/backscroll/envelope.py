@@ -27,10 +27,15 @@ from backscroll.values import Record, Unreadable, from_microseconds
 VERSION: Final = 1
 """The version that is written."""
 
-_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_encode_sorted: Final = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
-).encode
+# What is encoded was copied by `exact`, so nothing in it holds itself.
+_AS_STORED: Final[dict[str, Any]] = {
+    "ensure_ascii": False,
+    "allow_nan": False,
+    "check_circular": False,
+    "separators": (",", ":"),
+}
+_encode: Final = json.JSONEncoder(**_AS_STORED).encode
+_encode_sorted: Final = json.JSONEncoder(**_AS_STORED, sort_keys=True).encode
 
 
 def _finite(number: str) -> float:
@@ -141,7 +146,8 @@ def _checked(message: Message, path: str) -> dict[str, Any]:
         value = getattr(message, name)
         if value is None:
             continue
-        value = exact(value, f"{path}.{name}")
+        if type(value) is not str or not value.isascii():
+            value = exact(value, f"{path}.{name}")
         if type(value) not in types:
             expected = " or ".join(kind.__name__ for kind in types)
             raise InvalidMessage(f"{path}.{name}", f"must be {expected}, not {type(value).__name__}")

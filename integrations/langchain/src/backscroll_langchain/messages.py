@@ -90,10 +90,20 @@ _PLAIN: Final[dict[str, type[BaseMessage]]] = {
 }
 """The type that a role stands for where nothing else is said."""
 
-_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
+# What is encoded was copied by `exact`, so nothing in it holds itself.
+_encode: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
-_OWNED: Final = (dict, list)
-"""What of these a type assumes, each message has for itself."""
+_ASSUMED: Final = {cls: {name: _DEFAULTS[cls].get(name) for name in fields} for cls, fields in _FIELDS.items()}
+"""All fields of each type in their order, with what it assumes of them; those that it has to be given are None."""
+
+_REQUIRED: Final = {cls: tuple(fields.keys() - _DEFAULTS[cls].keys()) for cls, fields in _FIELDS.items()}
+"""The fields that each type has to be given."""
+
+_OWNED: Final = {
+    cls: tuple((name, value) for name, value in fields.items() if isinstance(value, dict | list))
+    for cls, fields in _DEFAULTS.items()
+}
+"""What each message has for itself of what its type assumes."""
 
 _CALL: Final = {"name", "args", "id", "type"}
 
@@ -165,12 +175,19 @@ def _made(cls: type[BaseMessage], given: dict[str, Any]) -> BaseMessage:
     What LangChain derives when a message is made, such as calls from an older form of them, it derived before it was
     stored. This is ``model_construct`` without what makes that several times slower than a message that is checked.
     """
-    values = {name: value.copy() if type(value) in _OWNED else value for name, value in _DEFAULTS[cls].items()} | given
+    values = _ASSUMED[cls] | given
+    for name, assumed in _OWNED[cls]:
+        if name not in given:
+            values[name] = assumed.copy()
+    for name in _REQUIRED[cls]:
+        if name not in given:
+            del values[name]
+    more = {name: values.pop(name) for name in given if name not in _FIELDS[cls]}
     message = cls.__new__(cls)
     for name, value in (
-        ("__dict__", {name: values[name] for name in _FIELDS[cls] if name in values}),
+        ("__dict__", values),
         ("__pydantic_fields_set__", set(given)),
-        ("__pydantic_extra__", {name: given[name] for name in given if name not in _FIELDS[cls]}),
+        ("__pydantic_extra__", more),
         ("__pydantic_private__", None),
     ):
         object.__setattr__(message, name, value)
