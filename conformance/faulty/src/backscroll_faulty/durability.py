@@ -34,7 +34,8 @@ class _Behind:
 _behind: Final[dict[Path, _Behind]] = {}
 
 
-@fault("acknowledged_before_written", caught_by="DUR-001")
+# Each turn has a thread that waits to write it; on a busy machine many of them do at once.
+@fault("acknowledged_before_written", caught_by="DUR-001", also="LIF-006")
 class AcknowledgedBeforeWritten(Reference):
     """Acknowledges a turn when it knows its place, and writes the messages a little later."""
 
