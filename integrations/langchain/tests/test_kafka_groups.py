@@ -11,13 +11,15 @@ from backscroll.backend import Deadline
 from backscroll.errors import DeadlineExceeded, Unavailable
 from backscroll_conformance.containers import Server
 from backscroll_kafka import COMMON
+from backscroll_langchain.kafka_admin import Admin
 from backscroll_langchain.kafka_groups import Committed, Groups
 
 
 @pytest.fixture
 def groups(kafka_servers: str) -> Groups:
     """Those of a broker."""
-    return Groups({**COMMON, "bootstrap.servers": kafka_servers})
+    settings = {**COMMON, "bootstrap.servers": kafka_servers}
+    return Groups(settings, Admin(settings))
 
 
 def test_a_broker_that_answers_after_the_deadline_ends_no_process(groups: Groups, kafka_server: Server) -> None:
@@ -46,3 +48,15 @@ def test_only_the_places_that_are_there_have_a_position(groups: Groups, admin: A
     assert groups.committed(group, [(topic, 1), *places], Deadline(30)) == {(topic, 0): Committed(3, "note")}
     assert groups.committed(group, [], Deadline(30)) == {}
     admin.delete_topics([topic])[topic].result(30)
+
+
+def test_a_client_serves_until_it_is_dropped(kafka_servers: str) -> None:
+    """All who ask have the same one; after one has given it up, the next have another."""
+    admin = Admin({**COMMON, "bootstrap.servers": kafka_servers})
+    client = admin.get()
+    assert admin.get() is client
+    admin.drop(client)
+    other = admin.get()
+    assert other is not client
+    admin.drop(client)
+    assert admin.get() is other

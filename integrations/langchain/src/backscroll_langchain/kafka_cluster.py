@@ -17,12 +17,13 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
 from backscroll.backend import Deadline
-from backscroll.errors import StorageError, Unavailable
+from backscroll.errors import StorageError
 from backscroll_kafka import COMMON, SCAN, is_missing, keep, refused
-from backscroll_langchain.kafka_deadlines import AGAIN, late, left
+from backscroll_langchain.kafka_admin import AGAIN, Admin, insist
+from backscroll_langchain.kafka_deadlines import late, left
 from backscroll_langchain.kafka_groups import Groups
 
 LONGEST_TRY: Final = 5.0
@@ -68,17 +69,16 @@ class Cluster:
 
     def __init__(self, servers: str) -> None:
         self._settings: Final = {**COMMON, "bootstrap.servers": servers}
-        self.groups: Final = Groups(self._settings)
-        self._lock: Final = threading.Lock()
+        self._admin: Final = Admin(self._settings)
+        self.groups: Final = Groups(self._settings, self._admin)
         self._reading: Final = threading.Lock()
-        self._admin: Any = None
         self._consumer: Any = None
         _all.add(self)
 
     def keep(self) -> None:
         """Never free the clients, in the child of a fork: that would wait for threads which only the parent has."""
-        keep(self._admin, self._consumer)
-        self.groups.keep()
+        keep(self._consumer)
+        self._admin.keep()
 
     def close(self) -> None:
         """End the client that reads, as soon as nobody reads; the others end when nobody waits for them."""
@@ -86,8 +86,7 @@ class Cluster:
             consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()
-        self._admin = None
-        self.groups.close()
+        self._admin.close()
 
     # Topics.
 
@@ -183,26 +182,15 @@ class Cluster:
 
     # What several of them do.
 
-    def _client(self) -> Any:
-        with self._lock:
-            if self._admin is None:
-                self._admin = AdminClient(self._settings)
-            return self._admin
-
     def _insist(self, ask: "Callable[[Any, float], Future[Any] | list[Future[Any]]]", deadline: Deadline) -> Any:
         """The answer to a request that may be repeated, or the answers to several."""
-        while True:
-            client = self._client()  # held until it has answered
-            try:
-                asked = ask(client, max(0.01, min(left(deadline), LONGEST_TRY)))
-                return [each.result() for each in asked] if isinstance(asked, list) else asked.result()
-            except KafkaException as error:
-                if is_missing(error):
-                    raise _Missing from None
-                told = refused(error, writes=False, limit=0)
-            if not isinstance(told, Unavailable) or deadline.remaining() < AGAIN:
-                raise told from None
-            time.sleep(AGAIN)
+
+        def answer() -> Any:
+            client = self._admin.get()
+            asked = ask(client, max(0.01, min(left(deadline), LONGEST_TRY)))
+            return [each.result() for each in asked] if isinstance(asked, list) else asked.result()
+
+        return insist(answer, _told, deadline)
 
 
 def _keep_all() -> None:
@@ -217,6 +205,10 @@ if hasattr(os, "register_at_fork"):
 
 class _Missing(Exception):
     """The topic is not there."""
+
+
+def _told(error: KafkaException) -> BaseException:
+    return _Missing() if is_missing(error) else refused(error, writes=False, limit=0)
 
 
 def is_topic_name(text: str) -> bool:

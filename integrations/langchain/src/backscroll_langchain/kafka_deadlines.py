@@ -1,12 +1,7 @@
 """What is left of the time that a call to Kafka may take."""
 
-from typing import Final
-
 from backscroll.backend import Deadline
 from backscroll.errors import DeadlineExceeded
-
-AGAIN: Final = 0.05
-"""After how many seconds a request is repeated to which the brokers had no answer."""
 
 
 def left(deadline: Deadline) -> float:

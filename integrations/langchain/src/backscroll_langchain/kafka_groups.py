@@ -10,19 +10,16 @@ librdkafka (seen in 2.13 and 2.16) does so for an administrator's client
   by itself, and the client with it, which ends the request.
 """
 
-import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from backscroll.backend import Deadline
-from backscroll.errors import StorageError, Unavailable
-from backscroll_kafka import is_missing, keep, refused
-from backscroll_langchain.kafka_deadlines import AGAIN, late, left
+from backscroll.errors import StorageError
+from backscroll_kafka import is_missing, refused
+from backscroll_langchain.kafka_admin import Admin, insist
+from backscroll_langchain.kafka_deadlines import late, left
 
 NEVER: Final = 3_600.0
 """After how many seconds a request times out in the driver: the most that it takes."""
@@ -51,24 +48,16 @@ class Committed(NamedTuple):
 
 
 class Groups:
-    """The client that moves them is made at its first use, and serves any thread and any number of groups.
+    """Any thread may ask for any number of groups.
 
     Args:
-        settings: Those of the client.
+        settings: Those of the clients.
+        admin: The client that moves them.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], admin: Admin) -> None:
         self._settings: Final = dict(settings)
-        self._lock: Final = threading.Lock()
-        self._client: Any = None
-
-    def keep(self) -> None:
-        """Never free the client, in the child of a fork."""
-        keep(self._client)
-
-    def close(self) -> None:
-        """Let the client end when nobody waits for it."""
-        self._client = None
+        self._admin: Final = admin
 
     def committed(self, group: str, places: Iterable[Place], deadline: Deadline) -> dict[Place, Committed]:
         """Where a consumer group is, in those of the places where it is anywhere.
@@ -86,7 +75,7 @@ class Groups:
             finally:
                 consumer.close()
 
-        told = self._insist(ask, deadline) if asked else []
+        told = insist(ask, _meant, deadline) if asked else []
         for each in told:
             _check(each)
         return {(each.topic, each.partition): Committed(each.offset, each.metadata or "") for each in told
@@ -101,32 +90,16 @@ class Groups:
         places = [TopicPartition(*place, offset, note) for place, (offset, note) in positions.items()]
         wanted = [ConsumerGroupTopicPartitions(group, places)]
 
-        def ask(client: Any) -> Any:
-            return client.alter_consumer_group_offsets(wanted, request_timeout=NEVER)[group]
-
-        for each in self._insist(lambda: self._ask(ask, deadline), deadline).topic_partitions:
+        for each in insist(lambda: self._moved(group, wanted, deadline), _meant, deadline).topic_partitions:
             _check(each)
 
-    def _insist(self, ask: Callable[[], Any], deadline: Deadline) -> Any:
-        """The answer to a request that may be repeated."""
-        while True:
-            try:
-                return ask()
-            except KafkaException as error:
-                told = _told(error.args[0])
-            if not isinstance(told, Unavailable) or deadline.remaining() < AGAIN:
-                raise told from None
-            time.sleep(AGAIN)
-
-    def _ask(self, ask: "Callable[[Any], Future[Any]]", deadline: Deadline) -> Any:
-        with self._lock:
-            client = self._client = self._client or AdminClient(self._settings)
+    def _moved(self, group: str, wanted: list[Any], deadline: Deadline) -> Any:
+        client = self._admin.get()
         try:
-            return ask(client).result(min(left(deadline), LONGEST_TRY))
+            asked = client.alter_consumer_group_offsets(wanted, request_timeout=NEVER)[group]
+            return asked.result(min(left(deadline), LONGEST_TRY))
         except TimeoutError:
-            with self._lock:
-                if self._client is client:
-                    self._client = None
+            self._admin.drop(client)
             raise late(deadline) from None
         finally:
             del client  # the traceback would hold it
@@ -135,6 +108,10 @@ class Groups:
 def _check(place: Any) -> None:
     if place.error is not None and not is_missing(place.error):
         raise _told(place.error)
+
+
+def _meant(error: KafkaException) -> BaseException:
+    return _told(error.args[0])
 
 
 def _told(error: Any) -> BaseException:
