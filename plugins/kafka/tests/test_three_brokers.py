@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import attrs
@@ -13,10 +13,11 @@ import pytest
 from confluent_kafka import murmur2
 from confluent_kafka.admin import AdminClient
 from conftest import KAFKA
-from told import until
+from told import make, until
 
 import backscroll
 from backscroll import OutcomeUnknown, Store, Unavailable, WindowExceeded
+from backscroll.backend import Severity
 from backscroll_conformance.containers import Server, free_ports
 
 BACK = 30.0
@@ -29,6 +30,11 @@ WRITERS = 4
 SESSION = "stream"
 PARTITIONS = 6
 LOOKED_AT = 1_000
+
+TOO_FEW = (
+    "3 brokers hold the topic and min.insync.replicas is 1, so that the loss of one may lose what was acknowledged"
+)
+UNCLEAN = "a broker that lacks what was acknowledged may become the leader (unclean.leader.election.enable=true)"
 
 
 @attrs.frozen
@@ -43,9 +49,17 @@ class Cluster:
         """Where they are."""
         return ",".join(f"localhost:{port}" for port in self.ports)
 
-    def kill(self, broker: int) -> None:
-        """End one at once."""
-        self.containers[broker - 1].kill()
+    @contextmanager
+    def without(self, broker: int) -> Iterator[None]:
+        """End one at once; afterwards it is there again."""
+        container = self.containers[broker - 1]
+        container.kill()
+        try:
+            yield
+        finally:
+            container.start()
+            admin = AdminClient({"bootstrap.servers": self.addresses})
+            until(lambda: len(admin.list_topics(timeout=10).brokers) == len(self.ports))
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +143,29 @@ def _stream(store: Store, cluster: Cluster) -> list[tuple[str, float]]:
         writing = pool.map(write, range(WRITERS))
         try:
             until(lambda: len(acknowledged) >= BEFORE)
-            cluster.kill(leader)
-            before = len(acknowledged)
-            until(lambda: len(acknowledged) >= before + AFTER)
-            assert store.last(SESSION, 1)
+            with cluster.without(leader):
+                before = len(acknowledged)
+                until(lambda: len(acknowledged) >= before + AFTER)
+                assert store.last(SESSION, 1)
         finally:
             over.set()
         list(writing)
     return acknowledged
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "seen", "advice"),
+    [
+        ("min_insync_replicas", "1", TOO_FEW, "give it 3 replicas and min.insync.replicas=2"),
+        ("unclean_leader_election_enable", "true", UNCLEAN, "set unclean.leader.election.enable=false"),
+    ],
+)
+def test_replicas_that_may_lose_what_was_acknowledged_are_told(
+    cluster: Cluster, setting: str, value: str, seen: str, advice: str
+) -> None:
+    """An error where the loss of a broker is claimed to take nothing, else a warning."""
+    make(AdminClient({"bootstrap.servers": cluster.addresses}), setting, replicas=3, **{setting: value})
+    for durability, severity in (("server", Severity.WARNING), ("replicated", Severity.ERROR)):
+        with backscroll.open(f"kafka://{cluster.addresses}/{setting}", durability=durability) as store:
+            [found] = store.examine().findings
+            assert (found.severity, found.seen, found.advice.partition(",")[0]) == (severity, seen, advice)

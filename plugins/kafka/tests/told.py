@@ -38,11 +38,11 @@ def turn_of(store: Store, text: str) -> Any:
     return turn
 
 
-def make(admin: Any, topic: str, partitions: int = 2, **settings: str) -> None:
+def make(admin: Any, topic: str, partitions: int = 2, replicas: int = 1, **settings: str) -> None:
     """Make a topic as an administrator, with room for turns and without retention unless it is told otherwise."""
     given = {"retention_ms": "-1", "max_message_bytes": "6000000", **settings}
     named = {name.replace("_", "."): value for name, value in given.items()}
-    admin.create_topics([NewTopic(topic, partitions, 1, config=named)])[topic].result()
+    admin.create_topics([NewTopic(topic, partitions, replicas, config=named)])[topic].result()
 
 
 def places(topic: str, partitions: int = 2) -> list[TopicPartition]:
