@@ -1,8 +1,8 @@
 """Servers in containers; they are skipped where no engine answers, unless they are required."""
 
-import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 import docker.errors
@@ -11,7 +11,7 @@ import pytest
 from backscroll.hookspecs import ServerSpec
 from backscroll_conformance import containers
 from backscroll_conformance.containers import NoServer, free_ports, shared, start
-from backscroll_conformance.servers import is_required
+from backscroll_conformance.servers import running
 
 REDIS = ServerSpec(
     backend="redis",
@@ -26,13 +26,8 @@ REDIS = ServerSpec(
 @pytest.fixture
 def engine() -> Iterator[None]:
     """A Docker Engine."""
-    try:
-        with shared(REDIS, "probe"):
-            yield
-    except NoServer as error:
-        if is_required():
-            raise
-        pytest.skip(str(error))
+    with running(REDIS):
+        yield
 
 
 @pytest.mark.usefixtures("engine")
@@ -79,13 +74,12 @@ def test_an_image_that_is_not_there_is_told() -> None:
 
 
 @pytest.mark.usefixtures("engine")
-def test_processes_of_a_run_share_a_server() -> None:
+def test_processes_of_a_run_share_a_server(tmp_path: Path) -> None:
     """The first one starts it, and the last one ends it."""
     import docker
 
-    run = f"test-{os.getpid()}"
-    with shared(REDIS, run) as one:
-        with shared(REDIS, run) as other:
+    with shared(REDIS, tmp_path / "run") as one:
+        with shared(REDIS, tmp_path / "run") as other:
             assert other == one
         client = docker.from_env()
         assert client.containers.get(one.container).status == "running"

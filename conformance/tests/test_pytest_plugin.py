@@ -22,6 +22,17 @@ class TestOther(TestMine):
 """
 )
 
+SHARED = """
+import pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_shared(backscroll_run_folder, number):
+    with open("found", "a") as file:
+        file.write(f"{backscroll_run_folder}\\n")
+    backscroll_run_folder.mkdir(exist_ok=True)
+    (backscroll_run_folder / str(number)).touch()
+"""
+
 
 def run(folder: Path, *options: str, file: str = FILE) -> "subprocess.CompletedProcess[str]":
     """Run pytest on the test file of a plugin."""
@@ -78,3 +89,12 @@ def test_several_classes_leave_a_report_each_and_the_workers_of_xdist_none(tmp_p
     assert done.returncode == 0
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("report.json")}
     assert written == {"reports/TestMine/report.json", "reports/TestOther/report.json"}
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_what_the_processes_of_a_run_share_goes_with_it(tmp_path: Path, processes: str) -> None:
+    """All of them have the same folder, which is gone afterwards."""
+    assert run(tmp_path, "-n", processes, file=SHARED).returncode == 0
+    (folder,) = set((tmp_path / "found").read_text(encoding="utf-8").splitlines())
+    assert folder
+    assert not Path(folder).exists()

@@ -21,7 +21,7 @@ def test_a_fault_is_caught_by_its_clauses_and_passes_the_others(
     """A faulty backend fails every server clause that is named for it, and none that is not."""
     monkeypatch.setattr("backscroll_conformance.outage.BACK", 3.0)
     try:
-        with provided("served", None, {"fault": fault.name}, run=f"faulty-{fault.name}") as target:
+        with provided("served", None, {"fault": fault.name}) as target:
             outcomes = [judge(clause, Form.SYNC, target, 1, EFFORTS["short"]) for clause in CLAUSES]
     except NoServer as error:
         if is_required():

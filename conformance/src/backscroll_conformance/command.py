@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import click
 from rich.console import Console
@@ -174,7 +173,7 @@ def _judged(
     name: str, url: str | None, clauses: Sequence[Clause], seed: int, effort: str
 ) -> tuple[Environment, list[Outcome]]:
     try:
-        with _ended_by_signal(), provided(name, url, run=uuid4().hex[:12]) as target:
+        with _ended_by_signal(), provided(name, url) as target:
             seen = environment(target, children.ask)
             if url is not None and FOLDER not in url and seen.unanswered:
                 raise HarnessFailed(f"the database at the URL cannot be judged: {seen.unanswered}")

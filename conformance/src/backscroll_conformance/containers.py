@@ -4,7 +4,6 @@ import gc
 import json
 import os
 import socket
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -200,22 +199,21 @@ def _started(spec: ServerSpec, ports: Sequence[int], published: Sequence[int]) -
 
 
 @contextmanager
-def shared(spec: ServerSpec, run: str) -> Iterator[Server]:
+def shared(spec: ServerSpec, run: Path) -> Iterator[Server]:
     """One server for all processes of a run: the first one starts it, and the last one ends it.
 
     Args:
         spec: How to start it.
-        run: What these processes have in common.
+        run: A folder that these processes have in common, which is made where it is missing, and is theirs to remove.
 
     Raises:
         NoServer: It could not be started.
     """
     file_lock = _file_lock()
-    folder = Path(tempfile.gettempdir(), f"backscroll-{run}")
-    folder.mkdir(exist_ok=True)
+    run.mkdir(parents=True, exist_ok=True)
     name = f"{spec.backend}-{crc32(repr(spec).encode()):08x}"
-    path = folder / f"{name}.json"
-    lock = file_lock(folder / f"{name}.lock")
+    path = run / f"{name}.json"
+    lock = file_lock(run / f"{name}.lock")
     with lock:
         known: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {"users": 0}
         if "server" not in known:

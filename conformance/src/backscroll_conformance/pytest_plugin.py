@@ -5,6 +5,8 @@ It imports nothing of ours before a class asks for it, or it would spoil its use
 
 import pickle
 import secrets
+import shutil
+import tempfile
 from base64 import b64decode, b64encode
 from collections.abc import Generator
 from pathlib import Path
@@ -30,7 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the seed; the workers of xdist are told that of their controller."""
     given = getattr(config, "workerinput", {}).get("backscroll_seed", config.getoption("--backscroll-seed"))
     config.stash[SEED] = secrets.randbelow(1 << 32) if given is None else given
-    config.stash[RUN] = getattr(config, "workerinput", {}).get("backscroll_run", uuid4().hex[:12])
+    told = getattr(config, "workerinput", {}).get("backscroll_run")
+    config.stash[RUN] = Path(told or Path(tempfile.gettempdir(), f"backscroll-{uuid4().hex[:12]}"))
     _check(config)
 
 
@@ -52,7 +55,7 @@ def _check(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker of xdist what holds for the whole run."""
     node.workerinput["backscroll_seed"] = node.config.stash[SEED]
-    node.workerinput["backscroll_run"] = node.config.stash[RUN]
+    node.workerinput["backscroll_run"] = str(node.config.stash[RUN])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -76,6 +79,19 @@ def backscroll_run(request: pytest.FixtureRequest) -> Any:
     effort = EFFORTS[config.getoption("--backscroll-effort")]
     databases = config.stash.setdefault(DATABASES, Databases(config.stash[RUN]))
     return Run(config.stash[SEED], effort, config.getoption("--backscroll-url"), databases)
+
+
+@pytest.fixture(scope="session")
+def backscroll_run_folder(request: pytest.FixtureRequest) -> Path:
+    """A folder that all processes of this run have in common, and that goes with it; made by who needs it."""
+    return request.config.stash[RUN]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what the processes of this run had in common; the workers of xdist have ended by then."""
+    run = config.stash.get(RUN, None)
+    if run is not None and not hasattr(config, "workerinput"):
+        shutil.rmtree(run, ignore_errors=True)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -159,6 +175,6 @@ def _again(config: pytest.Config, suite: str) -> str:
 
 
 SEED = pytest.StashKey[int]()
-RUN = pytest.StashKey[str]()
+RUN = pytest.StashKey[Path]()
 DATABASES = pytest.StashKey[Any]()
 JUDGED = pytest.StashKey[Any]()

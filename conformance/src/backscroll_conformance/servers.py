@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -37,12 +37,13 @@ def note_unrun(what: str, reason: str) -> None:
 
 
 @contextmanager
-def running(spec: ServerSpec, run: str | None = None) -> Iterator[Server]:
+def running(spec: ServerSpec, run: Path | None = None) -> Iterator[Server]:
     """A server for tests, which ends with the block; skipped where none can run, unless servers are required.
 
     Args:
         spec: How to start it.
-        run: What all processes have in common that share it, which ends with the last of them; None for one of its own.
+        run: A folder that all processes have in common that share it, and it ends with the last of them; None for one
+            of its own.
 
     Raises:
         NoServer: It could not be started, and servers are required.
@@ -51,13 +52,17 @@ def running(spec: ServerSpec, run: str | None = None) -> Iterator[Server]:
 
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(_own(spec) if run is None else shared(spec, run))
+            server = stack.enter_context(_one(spec, run))
         except NoServer as error:
             if is_required():
                 raise
             note_unrun(spec.backend, str(error))
             pytest.skip(str(error))
         yield server
+
+
+def _one(spec: ServerSpec, run: Path | None) -> AbstractContextManager[Server]:
+    return _own(spec) if run is None else shared(spec, run)
 
 
 @contextmanager
@@ -75,7 +80,7 @@ def provided(
     url: str | None,
     options: dict[str, object] | None = None,
     *,
-    run: str,
+    run: Path | None = None,
     server: ServerSpec | None = None,
 ) -> Iterator[Target]:
     """The database to be tested; a server that is started for it ends with the block.
@@ -84,7 +89,7 @@ def provided(
         backend: The name of the backend.
         url: Its URL, or ``env:NAME``; where it is None, a `ServerSpec` says it.
         options: Options beside those in the URL.
-        run: What all processes have in common that share a server.
+        run: A folder that all processes have in common that share a server; None for one of its own.
         server: How it is started; None leaves it to the plugin's own `ServerSpec`.
 
     Raises:
@@ -104,10 +109,10 @@ def provided(
 
 
 @contextmanager
-def _started(spec: ServerSpec, run: str) -> Iterator[Server]:
+def _started(spec: ServerSpec, run: Path | None) -> Iterator[Server]:
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(shared(spec, run))
+            server = stack.enter_context(_one(spec, run))
         except NoServer as error:
             note_unrun(spec.backend, str(error))
             raise

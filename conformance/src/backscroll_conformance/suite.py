@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
 import attrs
@@ -29,10 +30,10 @@ class Databases:
     """The databases of a run, each found once; servers that were started end with it.
 
     Args:
-        run: What the processes of the run have in common.
+        run: A folder that the processes of the run have in common.
     """
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: Path) -> None:
         self._run: Final = run
         self._open: Final = ExitStack()
         self._found: Final[dict[str, tuple[Target, Environment]]] = {}

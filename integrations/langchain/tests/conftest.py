@@ -39,12 +39,12 @@ def astra() -> Any:
 
 
 @pytest.fixture(scope="session")
-def cassandra(astra: Any, testrun_uid: str) -> Iterator[Server]:
+def cassandra(astra: Any, backscroll_run_folder: Path) -> Iterator[Server]:
     """A node of Cassandra that asks for user and password; all processes of this run share it."""
     from backscroll_cassandra.plugin import backscroll_servers
 
     (spec,) = backscroll_servers()
-    with running(astra.guarding(spec), testrun_uid) as server:
+    with running(astra.guarding(spec), backscroll_run_folder) as server:
         yield server
 
 
