@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from backscroll import InvalidOption
-from backscroll.options import MAX_SECONDS, BackendOptions, fill, option
+from backscroll.options import MAX_SECONDS, BackendOptions, an_object, fill, option
 
 
 @attrs.frozen(kw_only=True)
@@ -83,10 +83,6 @@ def test_every_option_is_documented() -> None:
         ("max_mesage_bytes", "did you mean max_message_bytes?"),
         ("consistency", "did you mean consistency_level?"),
         ("pasword", "did you mean password?"),
-        (
-            "xyz",
-            "there are " + ", ".join(sorted(attrs.fields_dict(Options))),
-        ),
     ],
 )
 def test_mistyped(name: str, hint: str) -> None:
@@ -98,6 +94,23 @@ def test_mistyped(name: str, hint: str) -> None:
 
     assert str(by_keyword.value) == f"toy: there is no option {name}: {hint}"
     assert str(in_url.value) == f"toy: there is no such option as one in the URL: {hint}"
+
+
+def test_unknown() -> None:
+    """What resembles no option is refused with those that there are; a URL has none that take an object."""
+
+    @attrs.frozen(kw_only=True)
+    class WithClient(Options):
+        client: Any = option(None, an_object, "a client of your own")
+
+    names = set(attrs.fields_dict(WithClient))
+    with pytest.raises(InvalidOption) as by_keyword:
+        fill(WithClient, "toy", {}, {"xyz": 1})
+    with pytest.raises(InvalidOption) as in_url:
+        fill(WithClient, "toy", {"xyz": "1"}, {})
+
+    assert str(by_keyword.value).endswith(f"no option xyz: there are {', '.join(sorted(names))}")
+    assert str(in_url.value).endswith(f"in the URL: there are {', '.join(sorted(names - {'client', 'clock'}))}")
 
 
 class Number(enum.IntEnum):

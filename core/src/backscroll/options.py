@@ -149,7 +149,8 @@ def fill(cls: type[Options], scheme: str, query: Mapping[str, str], keywords: Ma
         if name not in names:
             # A piece of a password that was not percent-encoded can stand in the URL: only the code's own is repeated.
             given = f"no option {name}" if name in keywords else "no such option as one in the URL"
-            raise InvalidOption(f"{scheme}: there is {given}: {_hint(name, list(names))}")
+            usable = [one for one, field in names.items() if name in keywords or not _by_keyword_only(fields[field])]
+            raise InvalidOption(f"{scheme}: there is {given}: {_hint(name, usable)}")
         problem = None
         try:
             values[names[name]] = fields[names[name]].metadata["parse"](value)
@@ -159,6 +160,10 @@ def fill(cls: type[Options], scheme: str, query: Mapping[str, str], keywords: Ma
         if problem is not None:
             raise InvalidOption(f"{scheme}: option {name}: {problem}")
     return cls(**values)
+
+
+def _by_keyword_only(field: "attrs.Attribute[Any]") -> bool:
+    return field.metadata["parse"] in (code_only, an_object)
 
 
 def _hint(name: str, known: list[str]) -> str:
