@@ -8,6 +8,7 @@ import argparse
 import difflib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,9 @@ SERVER: Final = (
     *("--data", "license=MIT"),
 )
 """The answers to the template's questions, as options of copier."""
+
+UNWRITTEN: Final = re.compile(r"NotImplementedError at backend\.py:.*\nit said: setup: make the schema")
+"""What the evidence says of a backend in which nothing is written yet."""
 
 Files = Mapping[Path, bytes]
 
@@ -99,13 +103,13 @@ def generate(folder: Path, answers: Iterable[str]) -> Path:
 
 
 def check_unfilled(report: dict[str, Any]) -> None:
-    """Before anything is written, every clause that can be judged fails, and says where something is missing."""
+    """Before anything is written, every clause that can be judged fails, and says where to write, and what."""
     silent = {
         clause["id"]
         for clause in report["clauses"]
         if clause["tier"] == "contract" and clause["id"] not in NOT_APPLICABLE
         for form in clause["forms"]
-        if form["verdict"] != "failed" or "NotImplementedError at backend.py:" not in form["evidence"]
+        if form["verdict"] != "failed" or not UNWRITTEN.search(form["evidence"])
     }
     if report["conclusion"] != "not conformant" or silent:
         raise Failed(f"unfilled: {report['conclusion']}; these do not fail for what is missing: {sorted(silent)}")

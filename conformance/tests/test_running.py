@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from backscroll.sqlite.backend import SQLiteBackend
 from backscroll_conformance.catalogue import BY_ID
 from backscroll_conformance.clauses import Clause, Form, Tier
 from backscroll_conformance.expect import fail
@@ -75,6 +76,29 @@ def test_evidence_names_no_folder_of_this_machine() -> None:
     assert "tests/test_running.py" in outcome.evidence
     assert str(Path.cwd()) not in outcome.evidence
     assert "asyncio" not in outcome.evidence
+
+
+@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("operation", ["append", "info"])
+def test_what_a_backend_said_is_told(form: Form, operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that the backend did not map is told with its text, and without the secrets of the URL."""
+
+    def unwritten(*_: Any) -> None:
+        raise NotImplementedError(f"{operation}: write s3cret")
+
+    async def check(s: Subject) -> None:
+        if operation == "append":
+            await s.store.append("alice", {"role": "user", "content": "hi!"})
+        else:
+            await s.store.info("alice")
+
+    unwritten.__name__ = operation
+    monkeypatch.setattr(SQLiteBackend, operation, unwritten)
+    monkeypatch.setattr(Target, "secrets", lambda _: {"s3cret"})
+    outcome = judge(clause(check), form, SQLITE, 1, EFFORTS["short"])
+    first, second, *_ = outcome.evidence.splitlines()
+    assert "the backend failed with NotImplementedError at test_running.py:" in first
+    assert second == f"it said: {operation}: write ***"
 
 
 @pytest.mark.parametrize("form", list(Form))

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final
 
+from backscroll import BackscrollError
 from backscroll.retry import drive
 from backscroll_conformance.clauses import Clause, Form
 from backscroll_conformance.expect import Broken
@@ -117,7 +118,16 @@ def _told(error: BaseException) -> str:
     notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
     if isinstance(error, Broken):
         return f"{error}{notes}"
-    return f"{type(error).__name__}: {error}{notes}\n{_trace(error.__traceback__)}"
+    return f"{type(error).__name__}: {error}{_unmapped(error)}{notes}\n{_trace(error.__traceback__)}"
+
+
+def _unmapped(error: BaseException) -> str:
+    """What the backend said where the store gives its type alone; secrets are taken out of the evidence later on."""
+    behind: BaseException | None = error
+    while isinstance(behind, BackscrollError):
+        behind = behind.__context__
+    named = f"the backend failed with {type(behind).__name__} " in str(error)
+    return f"\nit said: {behind}" if named and str(behind) else ""
 
 
 def _trace(trace: TracebackType | None) -> str:
