@@ -69,7 +69,7 @@ def test_a_server_that_ends_is_told_at_once() -> None:
 @pytest.mark.usefixtures("engine")
 def test_an_image_that_is_not_there_is_told() -> None:
     """An error of the engine is passed on."""
-    with pytest.raises(NoServer, match="localhost:1/nothing:1 cannot be started"):
+    with pytest.raises(NoServer, match="localhost:1/nothing:1, which the ServerSpec of redis names, cannot be started"):
         start(attrs.evolve(REDIS, image="localhost:1/nothing:1"))
 
 

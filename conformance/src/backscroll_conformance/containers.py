@@ -180,7 +180,7 @@ def _started(spec: ServerSpec, ports: Sequence[int], published: Sequence[int]) -
             container.stop()
         told = _told(error)
         kind = _PortTaken if any(phrase in told for phrase in _TAKEN) else NoServer
-        raise kind(f"{spec.image} cannot be started: {told}") from error
+        raise kind(f"{spec.image}, which the ServerSpec of {spec.backend} names, cannot be started: {told}") from error
     found = container.get_wrapped_container()
     server = Server(
         filled(spec.url),
