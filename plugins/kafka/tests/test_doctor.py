@@ -11,7 +11,7 @@ from told import make
 from backscroll.backend import Examination, Severity
 from backscroll.cli import main
 
-ALONE = "1 brokers hold the topic and min.insync.replicas is 1, so that the loss of one may lose what was acknowledged"
+ALONE = "the loss of one broker may lose what was acknowledged (replicas: 1, min.insync.replicas=1)"
 
 
 def others(seen: Examination) -> list[tuple[Severity, str]]:

@@ -320,10 +320,10 @@ def test_a_child_of_a_fork_ends_like_any_process(port: int, topic: str, opened: 
 
 
 def test_a_broker_that_is_not_there_is_told(session_id: str) -> None:
-    """By the deadline, and that nothing was sent."""
+    """By the deadline, that nothing was sent, and what to look at."""
     with backscroll.open("kafka://localhost:1/topic", timeout=1.0) as store:
         for call in (lambda: store.last(session_id), lambda: store.append(session_id, message("a")), store.ping):
-            with pytest.raises(Unavailable):
+            with pytest.raises(Unavailable, match=r"are hosts, ports and security\.protocol right"):
                 call()
 
 

@@ -23,7 +23,7 @@ def _problems(given: dict[str, str], **options: Any) -> tuple[str, ...]:
     ("given", "options", "text"),
     [
         ({"retention.bytes": "1000"}, {}, "beyond 1,000 bytes of a partition (retention.bytes=1000)"),
-        ({}, {"replication": 4}, "3 brokers hold the topic, below replication=4"),
+        ({}, {"replication": 4}, "the topic has fewer replicas (3) than replication=4"),
         ({"retention.bytes": "0"}, {"retention": MONTH}, "set retention.bytes=-1"),
         ({"retention.ms": "604800000"}, {}, "older than 7 days (retention.ms=604800000)"),
         ({"retention.ms": "604800000"}, {"retention": MONTH}, "sooner than retention=30 days"),
@@ -61,7 +61,7 @@ def test_a_topic_that_keeps_what_is_claimed_is_fine(given: dict[str, str], optio
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"min.insync.replicas": "1"}, "3 brokers hold the topic and min.insync.replicas is 1"),
+        ({"min.insync.replicas": "1"}, "acknowledged (replicas: 3, min.insync.replicas=1)"),
         ({"min.insync.replicas": "2", "unclean.leader.election.enable": "true"}, "unclean.leader.election.enable=true"),
     ],
 )

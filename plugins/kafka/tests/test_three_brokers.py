@@ -31,9 +31,7 @@ SESSION = "stream"
 PARTITIONS = 6
 LOOKED_AT = 1_000
 
-TOO_FEW = (
-    "3 brokers hold the topic and min.insync.replicas is 1, so that the loss of one may lose what was acknowledged"
-)
+TOO_FEW = "the loss of one broker may lose what was acknowledged (replicas: 3, min.insync.replicas=1)"
 UNCLEAN = "a broker that lacks what was acknowledged may become the leader (unclean.leader.election.enable=true)"
 
 

@@ -62,6 +62,14 @@ _NOT_LET_IN: Final = {
     KafkaError.UNSUPPORTED_SASL_MECHANISM,
 }
 
+_NO_WAY: Final = {
+    KafkaError._TIMED_OUT,  # noqa: SLF001  # likewise
+    KafkaError._TRANSPORT,  # noqa: SLF001  # likewise
+    KafkaError._RESOLVE,  # noqa: SLF001  # likewise
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001  # likewise
+}
+"""What the driver says where nothing, or something else, answers at the address."""
+
 _OF_SETTINGS: Final = {
     KafkaError.INVALID_REPLICATION_FACTOR: "the cluster has too few brokers: give a smaller replication",
     KafkaError.INVALID_PARTITIONS: "the number of partitions is refused",
@@ -126,4 +134,5 @@ def _refused(error: BaseException | KafkaError, limit: int) -> BaseException:
             "kafka: no TLS with the broker: is ssl.ca.location right, does it speak TLS there, and does it ask for a "
             "certificate (ssl.certificate.location)?"
         )
-    return Unavailable(f"kafka: no answer from the brokers ({name})")
+    step = ": are they running, and are hosts, ports and security.protocol right?" if code in _NO_WAY else ""
+    return Unavailable(f"kafka: no answer from the brokers ({name}){step}")

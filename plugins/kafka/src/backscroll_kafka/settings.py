@@ -112,7 +112,7 @@ def _findings(seen: Seen, options: KafkaOptions) -> Iterator[Finding]:
     if options.replication is not None and seen.topic.replicas < options.replication:
         yield Finding(
             Severity.ERROR,
-            f"{seen.topic.replicas} brokers hold the topic, below replication={options.replication}",
+            f"the topic has fewer replicas ({seen.topic.replicas}) than replication={options.replication}",
             "give it more replicas, or claim fewer",
             SET_UP,
         )
@@ -162,8 +162,8 @@ def _replication(topic: Topic, settings: Mapping[str, str], options: KafkaOption
     if topic.replicas < ENOUGH or insync < ENOUGH:
         yield Finding(
             severity,
-            f"{topic.replicas} brokers hold the topic and min.insync.replicas is {insync}, so that the loss of one "
-            "may lose what was acknowledged",
+            "the loss of one broker may lose what was acknowledged "
+            f"(replicas: {topic.replicas}, min.insync.replicas={insync})",
             f"give it 3 replicas and min.insync.replicas=2{instead}",
             SET_UP,
         )
