@@ -116,7 +116,7 @@ def test_reports_are_joined_on_one_page(tmp_path: Path) -> None:
     ("arguments", "code", "told"),
     [
         (["no-report.json"], 3, "error: no-report.json: no-report.json is no JSON"),
-        (["nosuch.json"], 3, "nosuch.json"),
+        (["nosuch.json"], 3, "error: nosuch.json: No such file or directory"),
         (["report.json", "no-report.json"], 3, "no-report.json is no JSON"),
         (["report.json", "--output", "nosuch/report.html"], 3, "nosuch/report.html"),
         ([], 2, "Missing argument 'REPORT.JSON...'"),

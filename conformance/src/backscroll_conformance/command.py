@@ -144,6 +144,8 @@ def _loaded(path: Path) -> Report:
         return load(path)
     except UnknownReport as error:
         raise HarnessFailed(f"{path}: {error}") from error
+    except OSError as error:
+        raise HarnessFailed(f"{path}: {error.strerror}") from error
 
 
 @contextmanager
