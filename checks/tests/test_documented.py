@@ -113,7 +113,7 @@ def test_each_option_is_documented_and_tested(backend: str, option: str, owner: 
 @pytest.mark.parametrize("clause", [clause.id for clause in CATALOGUE])
 def test_each_clause_is_documented_and_tested(clause: str) -> None:
     """The page of the clauses has a row for it, and the tests of the suite have a faulty backend that it catches."""
-    assert f"\n| {clause} |" in _page("clauses"), f"docs/clauses.md has no row for {clause}"
+    assert f"\n| **{clause}** |" in _page("clauses"), f"docs/clauses.md has no row for {clause}"
     caught = {one for fault in FAULTS.values() for one in fault.caught_by}
     caught |= {one for fault in SERVED for one in fault.caught_by}
     assert clause in caught, f"{clause} catches nothing in conformance/faulty"

@@ -15,5 +15,5 @@ def test_the_page_is_the_catalogue() -> None:
 
 def test_each_clause_has_its_row() -> None:
     """Every clause stands on the page once, with its sentence, and in the order of the catalogue."""
-    rows = [line.split(" | ")[:2] for line in page().splitlines() if line[:2] == "| " and line[2:5].isupper()]
-    assert rows == [[f"| {one.id}", one.sentence] for one in CATALOGUE]
+    rows = [line.split(" | ")[:2] for line in page().splitlines() if line.startswith("| **")]
+    assert rows == [[f"| **{one.id}**", one.sentence] for one in CATALOGUE]

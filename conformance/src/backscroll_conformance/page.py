@@ -40,7 +40,7 @@ def _row(clause: Clause) -> str:
     if len(clause.forms) < len(Form):
         where += [f"{form.value} only" for form in clause.forms]
     sentence = clause.sentence.replace("|", "\\|")
-    return f"| {clause.id} | {sentence} | {', '.join(where) or 'everywhere'} |"
+    return f"| **{clause.id}** | {sentence} | {', '.join(where) or 'everywhere'} |"
 
 
 if __name__ == "__main__":
