@@ -73,7 +73,7 @@ class CassandraOptions(TLSOptions):
         "acknowledged survives kill -9 (commitlog_sync batch or group, or three replicas), replicated that it survives "
         "the loss of a node; ping and setup compare the claim with its settings",
     )
-    protocol_version: int = option(5, version, "5, or 4 for Cassandra 3 and Astra DB")
+    protocol_version: int = option(5, version, "5, or 4 for Astra DB")
     session: Any = option(None, an_object, "a Session of the DataStax driver of your own, used and never closed")
     secure_connect_bundle: str | None = option(None, a_file, "the zip file by which Astra DB is reached")
     token: str | None = option(None, a_text, "the token of Astra DB (AstraCS:…)", secret=True)
