@@ -1,6 +1,9 @@
 """The retry rule: what was surely not done or is harmless is tried again, until the deadline."""
 
 import asyncio
+import errno
+import re
+import struct
 import traceback
 import uuid
 from typing import Any
@@ -246,6 +249,23 @@ def test_unmapped_errors(form: Form, clock: Clock, operation: str) -> None:
     assert "hunter2" not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
     assert backend.called().count(method) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (struct.error("hunter2"), "struct.error"),
+        (KeyError("hunter2"), "KeyError"),
+        (PermissionError(errno.EACCES, "hunter2"), "PermissionError (EACCES)"),
+    ],
+)
+def test_what_was_not_mapped_has_its_full_name(form: Form, clock: Clock, error: Exception, name: str) -> None:
+    """With the module that it comes from, unless it is Python's own, and where in the backend it was."""
+    with pytest.raises(StorageError) as caught:
+        form(store_over(Scripted({"info": [error]})), "info", "s")
+    told, _, place = str(caught.value).partition(" at ")
+    assert told == f"the backend failed with {name}"
+    assert re.fullmatch(r"\w+\.py:\d+", place)
 
 
 def test_own_timeout_error(form: Form, clock: Clock) -> None:

@@ -126,8 +126,8 @@ def _unmapped(error: BaseException) -> str:
     behind: BaseException | None = error
     while isinstance(behind, BackscrollError):
         behind = behind.__context__
-    named = f"the backend failed with {type(behind).__name__} " in str(error)
-    return f"\nit said: {behind}" if named and str(behind) else ""
+    is_named = "the backend failed with " in str(error)
+    return f"\nit said: {behind}" if is_named and behind is not None and str(behind) else ""
 
 
 def _trace(trace: TracebackType | None) -> str:

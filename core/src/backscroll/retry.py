@@ -210,7 +210,9 @@ def _unmapped(error: Exception) -> str:
     # The place where the standard library was called says more than the one in it.
     own = [one for one in frames if library not in one[0].parents or "site-packages" in one[0].parts]
     path, line = (own or frames)[-1]
-    name = type(error).__name__
+    kind = type(error)
+    # Without its module, a struct.error would be an error and no more.
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     if isinstance(error, OSError) and (code := errno.errorcode.get(error.errno or 0)):
         name += f" ({code})"
     return f"the backend failed with {name} at {path.name}:{line}"
