@@ -18,7 +18,7 @@ ENVIRONMENT = Environment(
     backend="mystore",
     plugin=Package("backscroll-mystore", "1.2"),
     drivers=(Package("mydriver", "3.4"),),
-    url="URL(scheme='mystore', hosts=())",
+    url="mystore://",
     server="MyStore 5",
     problems=(),
     unanswered="",

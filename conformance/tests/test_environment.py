@@ -120,7 +120,7 @@ def test_an_embedded_database_says_what_it_is() -> None:
         "backend": "sqlite",
         "plugin": Package("backscroll", metadata.version("backscroll")),
         "drivers": (),
-        "url": "URL(scheme='sqlite', hosts=())",
+        "url": "sqlite://",
         "server": f"SQLite {sqlite3.sqlite_version}",
         "problems": (),
         "unanswered": "",
@@ -161,7 +161,7 @@ def test_what_is_declared_is_in_force(fake: Callable[..., Environment]) -> None:
 def test_of_the_url_only_scheme_and_hosts_are_told(fake: Callable[..., Environment]) -> None:
     """Neither user nor password, path or options."""
     found = fake(lambda backend: Health("Fake 5"))
-    assert found.url == "URL(scheme='fake', hosts=(Host(name='one', port=None), Host(name='two', port=99)))"
+    assert found.url == "fake://one,two:99"
 
 
 def test_a_plugin_of_the_application_has_no_version(fake: Callable[..., Environment]) -> None:

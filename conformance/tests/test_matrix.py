@@ -222,7 +222,7 @@ def test_the_page_says_what_ran_where() -> None:
         "plugin": "backscroll-mystore 1.2",
         "drivers": "mydriver 3.4",
         "server": "MyStore 5",
-        "opened as": "URL(scheme='mystore', hosts=())",
+        "opened as": "mystore://",
         "suite": "backscroll-conformance 0.1.0, backscroll 0.2.0, profile base-1",
         "run": "tiers contract; effort short; seed 7",
         "platform": "CPython 3.11.0, Linux, x86_64",

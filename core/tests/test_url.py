@@ -271,10 +271,13 @@ def test_no_secret_in_options(option: str, value: Any) -> None:
 
 
 def test_repr_of_a_url() -> None:
-    """The text form of a URL holds the scheme and the hosts."""
-    url = parse_url("redis://hunter2:hunter2@host:1/hunter2?password=hunter2")
+    """The text forms of a URL hold the scheme and the hosts."""
+    url = parse_url("redis://hunter2:hunter2@host:1,[::1],two/hunter2?password=hunter2")
 
-    assert repr(url) == "URL(scheme='redis', hosts=(Host(name='host', port=1),))"
+    hosts = "Host(name='host', port=1), Host(name='::1', port=None), Host(name='two', port=None)"
+    assert repr(url) == f"URL(scheme='redis', hosts=({hosts}))"
+    assert str(url) == "redis://host:1,[::1],two"
+    assert str(parse_url("sqlite:///hunter2.db")) == "sqlite://"
 
 
 def test_no_secret_in_operations(caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder) -> None:

@@ -38,7 +38,7 @@ class Host:
 
 @attrs.frozen
 class URL:
-    """A parsed database URL. Neither user nor password is in its `repr`.
+    """A parsed database URL. As a text it is the scheme and the hosts, without what may hold a secret.
 
     Args:
         scheme: In lower case, for example ``redis+cluster``.
@@ -60,6 +60,11 @@ class URL:
     def family(self) -> str:
         """The scheme up to its first ``+``: the name under which a plugin serves it."""
         return self.scheme.partition("+")[0]
+
+    def __str__(self) -> str:
+        hosts = (f"[{host.name}]" if ":" in host.name else host.name for host in self.hosts)
+        ports = (f":{host.port}" if host.port else "" for host in self.hosts)
+        return f"{self.scheme}://{','.join(map(''.join, zip(hosts, ports, strict=True)))}"
 
 
 def parse_url(text: str) -> URL:

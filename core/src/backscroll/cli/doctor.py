@@ -15,7 +15,7 @@ from backscroll.cli.exit_codes import ExitCode
 from backscroll.cli.output import console, emit, emit_json, on_terminal, readable, tell
 from backscroll.examination import Examination, Finding, Severity
 from backscroll.store import Store
-from backscroll.url import URL, parse_url
+from backscroll.url import parse_url
 from backscroll.versions import drivers_of, plugin_of
 
 PINGS: Final = 5
@@ -39,7 +39,7 @@ def doctor(url: str, as_json: bool) -> None:
         seen = store.examine()
         latency["median_ms"] = statistics.median(_timed(store) for _ in range(PINGS))
         findings = sorted((*seen.findings, *_of_clock(seen)), key=lambda found: list(Severity).index(found.severity))
-        facts = {"url": _shown(parse_url(url)), **_versions(store), **_of_server(seen), "latency": latency}
+        facts = {"url": str(parse_url(url)), **_versions(store), **_of_server(seen), "latency": latency}
         facts |= _guarantees(store)
     if as_json:
         emit_json(facts | {"findings": [_fields(finding) for finding in findings]})
@@ -55,13 +55,6 @@ def _timed(store: Store) -> float:
     begun = time.perf_counter()
     store.ping()
     return round((time.perf_counter() - begun) * 1_000, 3)
-
-
-def _shown(url: URL) -> str:
-    """The URL without what may hold a secret: user, password, path and options."""
-    hosts = (f"[{host.name}]" if ":" in host.name else host.name for host in url.hosts)
-    ports = (f":{host.port}" if host.port else "" for host in url.hosts)
-    return f"{url.scheme}://{','.join(map(''.join, zip(hosts, ports, strict=True)))}"
 
 
 def _versions(store: Store) -> dict[str, Any]:
