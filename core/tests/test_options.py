@@ -93,7 +93,7 @@ def test_mistyped(name: str, hint: str) -> None:
         filled({name: "1"})
 
     assert str(by_keyword.value) == f"toy: there is no option {name}: {hint}"
-    assert str(in_url.value) == f"toy: there is no such option as one in the URL: {hint}"
+    assert str(in_url.value) == f"toy: an option in the URL is unknown: {hint}"
 
 
 def test_unknown() -> None:
@@ -110,7 +110,7 @@ def test_unknown() -> None:
         fill(WithClient, "toy", {"xyz": "1"}, {})
 
     assert str(by_keyword.value).endswith(f"no option xyz: there are {', '.join(sorted(names))}")
-    assert str(in_url.value).endswith(f"in the URL: there are {', '.join(sorted(names - {'client', 'clock'}))}")
+    assert str(in_url.value).endswith(f"in the URL is unknown: there are {', '.join(sorted(names - {'client', 'clock'}))}")
 
 
 class Number(enum.IntEnum):

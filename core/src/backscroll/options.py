@@ -148,9 +148,9 @@ def fill(cls: type[Options], scheme: str, query: Mapping[str, str], keywords: Ma
     for name, value in {**query, **{known_as.get(name, name): value for name, value in keywords.items()}}.items():
         if name not in names:
             # A piece of a password that was not percent-encoded can stand in the URL: only the code's own is repeated.
-            given = f"no option {name}" if name in keywords else "no such option as one in the URL"
+            given = f"there is no option {name}" if name in keywords else "an option in the URL is unknown"
             usable = [one for one, field in names.items() if name in keywords or not _by_keyword_only(fields[field])]
-            raise InvalidOption(f"{scheme}: there is {given}: {_hint(name, usable)}")
+            raise InvalidOption(f"{scheme}: {given}: {_hint(name, usable)}")
         problem = None
         try:
             values[names[name]] = fields[names[name]].metadata["parse"](value)

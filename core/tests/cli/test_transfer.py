@@ -91,7 +91,7 @@ def test_copy_with_a_prefix(run: Any, store: Store, url: str, other: str) -> Non
         (["SOURCE", "sqlite:///:memory:"], "TARGET is a database in memory"),
         (["SOURCE", "chat.db"], "a database URL starts with its scheme"),
         (["SOURCE", "mongo://host/chat"], "no plugin serves this scheme"),
-        (["SOURCE", "sqlite:///chat.db?dura=x"], "there is no such option"),
+        (["SOURCE", "sqlite:///chat.db?dura=x"], "an option in the URL is unknown"),
         (["SOURCE"], "Missing argument 'TARGET'"),
         (["SOURCE", "TARGET", "--jobs", "0"], "0 is not in the range 1<=x<=64"),
         (["SOURCE", "TARGET", "--prefix", "\ud800"], "prefix: a lone surrogate"),
