@@ -110,7 +110,9 @@ def test_unknown() -> None:
         fill(WithClient, "toy", {"xyz": "1"}, {})
 
     assert str(by_keyword.value).endswith(f"no option xyz: there are {', '.join(sorted(names))}")
-    assert str(in_url.value).endswith(f"in the URL is unknown: there are {', '.join(sorted(names - {'client', 'clock'}))}")
+    assert str(in_url.value).endswith(
+        f"in the URL is unknown: there are {', '.join(sorted(names - {'client', 'clock'}))}"
+    )
 
 
 class Number(enum.IntEnum):

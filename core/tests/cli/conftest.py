@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import pty
 import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,39 @@ def run(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPa
         return Ran(code, captured.out.decode(), captured.err.decode())
 
     return run
+
+
+@attrs.frozen
+class Shown:
+    """What a command that ended told, on a terminal and beside it."""
+
+    code: int
+    screen: bytes
+    piped: bytes
+
+
+@pytest.fixture
+def on_terminal() -> Callable[..., Shown]:
+    """Run a command in a process of its own with one of its streams, ``stdout`` or ``stderr``, on a terminal."""
+
+    def on_terminal(stream: str, *args: str, **environment: str) -> Shown:
+        ours, theirs = pty.openpty()
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: theirs}
+        command = [sys.executable, "-m", "backscroll", *args]
+        told = {**os.environ, "TERM": "xterm", **environment}
+        with (
+            os.fdopen(ours, "rb", buffering=0) as screen,
+            subprocess.Popen(command, env=told, stdout=streams["stdout"], stderr=streams["stderr"]) as child,
+        ):
+            os.close(theirs)
+            shown = b""
+            with suppress(OSError):  # it has ended
+                while True:
+                    shown += screen.read(1 << 16)
+            out, err = child.communicate(timeout=PATIENCE)
+        return Shown(child.returncode, shown, out or err or b"")
+
+    return on_terminal
 
 
 @pytest.fixture

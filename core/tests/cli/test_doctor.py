@@ -1,14 +1,10 @@
 """The command doctor, on SQLite and on a backend that finds all kinds of things."""
 
-import os
 import platform
-import pty
 import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -101,24 +97,12 @@ def test_a_file_that_leaves_writing_to_the_system_is_told(run: Any, url: str) ->
     assert found(run, url) == []
 
 
-def test_a_terminal_shows_the_same_to_people(url: str) -> None:
+def test_a_terminal_shows_the_same_to_people(url: str, on_terminal: Any) -> None:
     """In columns, and the findings below them, each with what to do and its page on lines of their own."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "backscroll", "doctor", f"{url}?durability=process"]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "NO_COLOR": "1"}
-    with (
-        os.fdopen(ours, "rb", buffering=0) as screen,
-        subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, env=environment) as child,
-    ):
-        os.close(theirs)
-        shown = b""
-        with suppress(OSError):  # it has ended
-            while True:
-                shown += screen.read(1 << 16)
-        assert child.stderr is not None
-        assert child.stderr.read() == b"error: 1 finding to see to; see the list\n"
-    assert child.returncode == ExitCode.PROBLEMS
-    lines = [line.rstrip() for line in re.sub(rb"\x1b\[[0-9;]*m", b"", shown).decode().splitlines()]
+    doctor = ("stdout", "doctor", f"{url}?durability=process")
+    shown = on_terminal(*doctor, COLUMNS="100", NO_COLOR="1")
+    assert (shown.code, shown.piped) == (ExitCode.PROBLEMS, b"error: 1 finding to see to; see the list\n")
+    lines = lines_of(shown.screen)
     assert "durability          process" in lines
     assert "watch               unsupported; SQLite does not tell other processes; follow() polls" in lines
     assert lines[-4:] == [
@@ -127,6 +111,18 @@ def test_a_terminal_shows_the_same_to_people(url: str) -> None:
         "  leave durability=process out",
         "  docs/sqlite.md#guarantees",
     ]
+
+
+def test_a_terminal_shows_that_nothing_was_found(url: str, on_terminal: Any) -> None:
+    """In a line below the facts."""
+    shown = on_terminal("stdout", "doctor", url, NO_COLOR="1")
+    assert (shown.code, shown.piped) == (ExitCode.DONE, b"")
+    assert lines_of(shown.screen)[-2:] == ["", "nothing was found that would be wrong in production"]
+
+
+def lines_of(screen: bytes) -> list[str]:
+    """What stands on a screen."""
+    return [line.rstrip() for line in re.sub(rb"\x1b\[[0-9;]*m", b"", screen).decode().splitlines()]
 
 
 def test_a_problem_of_ping_is_a_finding(run: Any, url: str, store: backscroll.Store, tmp_path: Path) -> None:

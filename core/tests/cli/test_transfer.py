@@ -1,8 +1,6 @@
 """The command copy."""
 
 import json
-import os
-import pty
 import signal
 import sqlite3
 import subprocess
@@ -10,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -301,26 +299,14 @@ def test_copy_compares_what_lies_in_the_target(
     ]
 
 
-def test_copy_shows_its_progress_on_a_terminal(store: Store, url: str, other: str) -> None:
+def test_copy_shows_its_progress_on_a_terminal(store: Store, url: str, other: str, on_terminal: Any) -> None:
     """A bar with what was done, which is gone in the end."""
     for n in range(30):
         store.append(f"s{n}", talk(10))
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "backscroll", "copy", url, other + SLOW]
-    environment = {**os.environ, "TERM": "xterm"}
-    with (
-        os.fdopen(ours, "rb", buffering=0) as screen,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as child,
-    ):
-        os.close(theirs)
-        shown = b""
-        with suppress(OSError):  # it has ended
-            while True:
-                shown += screen.read(1 << 16)
-        assert child.stdout is not None
-        assert child.stdout.read() == b"30 sessions: 300 messages copied, 300 the same on both sides\n"
-    assert b"copying: " in shown
-    assert b"comparing: 30 sessions, 300 messages copied" in shown
+    shown = on_terminal("stderr", "copy", url, other + SLOW)
+    assert shown.piped == b"30 sessions: 300 messages copied, 300 the same on both sides\n"
+    assert b"copying: " in shown.screen
+    assert b"comparing: 30 sessions, 300 messages copied" in shown.screen
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of a process's memory in /proc")

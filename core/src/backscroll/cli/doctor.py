@@ -129,6 +129,9 @@ def _show(facts: dict[str, Any], findings: list[Finding]) -> None:
     for name, *rest in _rows(facts):
         table.add_row(Text(name, "dim"), Text(readable("; ".join(rest))))
     screen.print(table)
+    if not findings:
+        screen.print()
+        screen.print(Text("nothing was found that would be wrong in production", "bold green"))
     for finding in findings:
         screen.print()
         screen.print(Text(f"{finding.severity.value}: ", _COLORS[finding.severity]).append(readable(finding.seen), ""))
