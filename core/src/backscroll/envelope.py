@@ -169,12 +169,17 @@ def _turn_of_plain(body: bytes) -> str | None:
     try:
         text = body.decode()
         head = _PLAIN.match(text)
-        # Only an escape can stand for a lone surrogate.
-        if head and "\\u" not in text and text.endswith("}}") and _parse(text, head.end())[1] == len(text) - 2:
+        if head and not _escapes(text) and text.endswith("}}") and _parse(text, head.end())[1] == len(text) - 2:
             return head[1]
     except ValueError:
         return None
     return None
+
+
+def _escapes(text: str) -> bool:
+    r"""Whether a JSON text has a ``\u`` in it: only so can a lone surrogate be written."""
+    # One character is found ten times as fast as two, and most texts have none.
+    return "\\" in text and "\\u" in text
 
 
 def decode(seq: int, expires_at: int | None, body: bytes) -> Record | Unreadable:
@@ -195,7 +200,7 @@ def decode(seq: int, expires_at: int | None, body: bytes) -> Record | Unreadable
         if envelope["v"] != VERSION:
             return Unreadable(seq, "stored by a later release", body)
         fields = envelope["message"]
-        escaped = "\\u" in text  # only so can a lone surrogate be written
+        escaped = _escapes(text)
         if escaped or len(fields) != 2 or type(fields.get("content")) is not str:
             for name, value in fields.items():
                 if type(value) not in FIELDS[name]:

@@ -245,14 +245,14 @@ def test_expiry_while_it_is_copied(
     source.append("s", user("b"), ttl=10)
     copy()
     source.append("s", user("c"))
-    rows = Admin.rows
+    pages = Admin.pages
 
-    def slow(side: Admin, *args: Any, **options: Any) -> Iterator[Row]:
+    def slow(side: Admin, *args: Any, **options: Any) -> Iterator[list[Row]]:
         if side is source:
             clock.now += 11_000_000_000
-        return rows(side, *args, **options)
+        return pages(side, *args, **options)
 
-    monkeypatch.setattr(Admin, "rows", slow)
+    monkeypatch.setattr(Admin, "pages", slow)
     assert copy() == done(1, 1)
     assert [record.message.content for record in target.iterate("s")] == ["a", "c"]
 
@@ -263,14 +263,14 @@ def test_expiry_while_it_is_compared(source: Admin, copy: Copy, clock: Clock, mo
     source.append("s", user("b"), ttl=10)
     seen = copy_session(copy.way, "s")
     assert seen == 1
-    rows = Admin.rows
+    pages = Admin.pages
 
-    def slow(side: Admin, *args: Any, **options: Any) -> Iterator[Row]:
-        found = list(rows(side, *args, **options))
+    def slow(side: Admin, *args: Any, **options: Any) -> Iterator[list[Row]]:
+        found = list(pages(side, *args, **options))
         clock.now += 11_000_000_000
         return iter(found)
 
-    monkeypatch.setattr(Admin, "rows", slow)
+    monkeypatch.setattr(Admin, "pages", slow)
     compare_session(copy.way, "s", seen)
     assert copy.told == []
     assert copy.way.done.messages == 1
@@ -507,16 +507,16 @@ def test_what_the_target_lost_is_told(source: Admin, target: Admin, copy: Copy) 
 def test_a_source_that_grows_faster_than_it_is_read(source: Admin, copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy ends where the source ended when it was begun, and so does the comparison."""
     source.append("s", [user(f"{n}") for n in range(3)])
-    rows = Admin.rows
+    pages = Admin.pages
 
-    def growing(side: Admin, *args: Any, **options: Any) -> Iterator[Row]:
-        for row in rows(side, *args, **options | {"limit": 1}):
+    def growing(side: Admin, *args: Any, **options: Any) -> Iterator[list[Row]]:
+        for page in pages(side, *args, **options | {"limit": 1}):
             if side is source:
-                assert row.seq < 500
+                assert all(row.seq < 500 for row in page)
                 source.append("s", [user("more")] * 20)
-            yield row
+            yield page
 
-    monkeypatch.setattr(Admin, "rows", growing)
+    monkeypatch.setattr(Admin, "pages", growing)
     found = copy()
     assert (found.added, found.messages, found.problems) == (3, 3, 0)
     assert found.later >= 3

@@ -18,7 +18,7 @@ import attrs
 from backscroll.admin import Admin
 from backscroll.backend import Row
 from backscroll.cli.batches import Batch, Stored, batches
-from backscroll.cli.comparing import is_alike, paired
+from backscroll.cli.comparing import is_alike, steps
 from backscroll.cli.landing import CONFLICTS, until_known
 from backscroll.envelope import turn_of
 from backscroll.errors import (
@@ -132,18 +132,18 @@ def compare_session(way: Way, session_id: str, seen: int) -> None:
     same = later = 0
     lacking, odd = _Found("source is not in the target"), _Found("target is not in the source, or not any more")
     now = way.source.version(session_id)
-    for ours, theirs in paired(way.source.rows(session_id, before=now), way.target.rows(session_id)):
+    for step in steps(way.source.pages(session_id, before=now), way.target.pages(session_id)):
         way.go_on()
-        if ours is not None and theirs is not None:
-            same += 1
-        elif theirs is not None:
-            odd.note(theirs, way.target)
-        elif ours is None or ours.seq > seen:
-            later += 1
-        else:
+        same += step.alike
+        for row in step.odd:
+            odd.note(row, way.target)
+        for row in step.lacking:
+            if row.seq > seen:
+                later += 1
+                continue
             try:
-                _turn_to_copy(way.target, ours)
-                lacking.note(ours, way.target)
+                _turn_to_copy(way.target, row)
+                lacking.note(row, way.target)
             except LeftOut as reason:
                 way.problem(session_id, str(reason))
     for found in (lacking, odd):
@@ -267,23 +267,23 @@ class _Session:
                 turn = _turn_to_copy(self._target, row)
             except LeftOut:
                 continue  # it is told when both sides are compared
-            yield Stored(row, turn)
+            yield turn, row
 
     def _land(self, batch: Batch, version: int) -> int:
         """Append a batch; gives the version after it."""
         try:
             version = self._append(batch, version)
         except MessageTooLarge as error:  # the server has a limit of its own
-            if len(batch.messages) == 1:
-                self._way.problem(self._id, f"seq {batch.messages[0].row.seq} is left out: {error}")
+            if len(batch.rows) == 1:
+                self._way.problem(self._id, f"seq {batch.rows[0].seq} is left out: {error}")
                 return version
             first, second = batch.halves()
             return self._land(second, self._land(first, version))
-        self._way.count(added=len(batch.messages))
+        self._way.count(added=len(batch.rows))
         return version
 
     def _append(self, batch: Batch, version: int) -> int:
-        if batch.is_turn:
+        if batch.turn is not None:
             with suppress(TurnIdReused):
                 appended = self._restore(batch, version, *batch.named())
                 if appended.seqs[0] >= version:
@@ -298,7 +298,7 @@ class _Session:
                 batch.bodies,
                 turn_id=turn_id,
                 digest=digest,
-                expires_at=batch.messages[0].row.expires_at,
+                expires_at=batch.rows[0].expires_at,
                 expected_version=version,
             )
         )
