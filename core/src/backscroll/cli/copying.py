@@ -241,7 +241,7 @@ class _Session:
         kept = min(self._source.limits.dedupe_turns, self._target.limits.dedupe_turns)
         turns: set[str] = set()
         alone_from, last = 0, -1
-        for row in self._source.rows(self._id, newest=True, limit=1 if newest else 2 * kept):
+        for row in self._source.rows(self._id, newest=True, limit=1 if newest else 4 * kept):
             last = max(last, row.seq)
             if newest is not None and is_alike(row, newest):
                 return _Look(version, row.seq, alone_from, last)
