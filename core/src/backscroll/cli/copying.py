@@ -9,8 +9,10 @@ When all sessions were copied, both sides are read again, up to where the source
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import chain
 from threading import Event, Lock
+from typing import Any
 from uuid import UUID
 
 import attrs
@@ -79,6 +81,22 @@ class Way:
     done: Copied = attrs.field(factory=Copied)
     stopping: Event = attrs.field(factory=Event)
     _lock: Lock = attrs.field(factory=Lock)
+    _reading: AbstractContextManager[Any] = attrs.field(init=False)
+
+    @_reading.default
+    def _one_at_a_time(self) -> AbstractContextManager[Any]:
+        # Python's sqlite3 gives way to other threads at every row, and several that do so hold each other up.
+        return Lock() if self.source.backend == "sqlite" else nullcontext()
+
+    def read(self, session_id: str, *, after: int | None = None, before: int) -> Iterator[list[Row]]:
+        """The pages of a session of the source, between two seqs that do not count; see `Admin.pages`."""
+        pages = self.source.pages(session_id, after=after, before=before)
+        while True:
+            with self._reading:
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
 
     def count(self, **more: int) -> None:
         """Add to what was done."""
@@ -132,7 +150,7 @@ def compare_session(way: Way, session_id: str, seen: int) -> None:
     same = later = 0
     lacking, odd = _Found("source is not in the target"), _Found("target is not in the source, or not any more")
     now = way.source.version(session_id)
-    for step in steps(way.source.pages(session_id, before=now), way.target.pages(session_id)):
+    for step in steps(way.read(session_id, before=now), way.target.pages(session_id)):
         way.go_on()
         same += step.alike
         for row in step.odd:
@@ -262,7 +280,7 @@ class _Session:
         return look.newest
 
     def _following(self, look: _Look) -> Iterator[Stored]:
-        for row in self._source.rows(self._id, after=look.after, before=look.newest + 1):
+        for row in chain.from_iterable(self._way.read(self._id, after=look.after, before=look.newest + 1)):
             try:
                 turn = _turn_to_copy(self._target, row)
             except LeftOut:
