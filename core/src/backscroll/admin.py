@@ -1,6 +1,7 @@
 """`Admin`, what those who run a database need beyond `Store`: stored messages as they are, byte for byte."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final, final
 from uuid import UUID
 
@@ -36,6 +37,18 @@ class Admin(Writing, Reading):
         newest: bool = False,
         limit: int = MOST_ROWS,
     ) -> Iterator[Row]:
+        """The stored messages of a session that have not expired; the same as `pages`, one by one."""
+        return chain.from_iterable(self.pages(session_id, after=after, before=before, newest=newest, limit=limit))
+
+    def pages(
+        self,
+        session_id: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        newest: bool = False,
+        limit: int = MOST_ROWS,
+    ) -> Iterator[list[Row]]:
         """The stored messages of a session that have not expired; memory does not grow with the session.
 
         Args:
@@ -50,7 +63,7 @@ class Admin(Writing, Reading):
         checked_bound("before", before)
         while True:
             rows, resume = self._next_rows(session_id, Window(after, before, limit, newest, 0))
-            yield from rows
+            yield rows
             if resume is None:
                 return
             after, before = (after, resume) if newest else (resume, before)
@@ -117,7 +130,8 @@ class Admin(Writing, Reading):
         """
         if len(row.body) > self._surely_fits:
             self._check_sizes((row.body,))
-        self._purge_in(row.expires_at)
+        if row.expires_at is not None:
+            self._purge_in(row.expires_at)
 
     def has_expired(self, row: Row) -> bool:
         """Whether a stored message is read no more, by the store's clock."""

@@ -3,6 +3,7 @@
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from backscroll.admin import Admin
 from backscroll.backend import Capability, Deadline, Row, unsupported
 from backscroll.cli.copying import Copied, Stopped, Way, compare_session, copy_session
 from backscroll.cli.landing import TRIES
+from backscroll.cli.parallel import in_parallel
 from backscroll.opening import open_admin
 from backscroll.sqlite.backend import SQLiteBackend
 
@@ -245,14 +247,14 @@ def test_expiry_while_it_is_copied(
     source.append("s", user("b"), ttl=10)
     copy()
     source.append("s", user("c"))
-    rows = Admin.rows
+    pages = Admin.pages
 
-    def slow(side: Admin, *args: Any, **options: Any) -> Iterator[Row]:
+    def slow(side: Admin, *args: Any, **options: Any) -> Iterator[list[Row]]:
         if side is source:
             clock.now += 11_000_000_000
-        return rows(side, *args, **options)
+        return pages(side, *args, **options)
 
-    monkeypatch.setattr(Admin, "rows", slow)
+    monkeypatch.setattr(Admin, "pages", slow)
     assert copy() == done(1, 1)
     assert [record.message.content for record in target.iterate("s")] == ["a", "c"]
 
@@ -263,14 +265,14 @@ def test_expiry_while_it_is_compared(source: Admin, copy: Copy, clock: Clock, mo
     source.append("s", user("b"), ttl=10)
     seen = copy_session(copy.way, "s")
     assert seen == 1
-    rows = Admin.rows
+    pages = Admin.pages
 
-    def slow(side: Admin, *args: Any, **options: Any) -> Iterator[Row]:
-        found = list(rows(side, *args, **options))
+    def slow(side: Admin, *args: Any, **options: Any) -> Iterator[list[Row]]:
+        found = list(pages(side, *args, **options))
         clock.now += 11_000_000_000
         return iter(found)
 
-    monkeypatch.setattr(Admin, "rows", slow)
+    monkeypatch.setattr(Admin, "pages", slow)
     compare_session(copy.way, "s", seen)
     assert copy.told == []
     assert copy.way.done.messages == 1
@@ -406,16 +408,16 @@ def test_another_copy_between_two_appends(
     """What another copy landed since this one looked is seen at the next append."""
     for n in range(200):
         source.append("s", user(f"{n}"))
-    rows, others = Admin.rows, iter(range(5))
+    read, others = Way.read, iter(range(5))
 
-    def meeting(side: Admin, *args: Any, **options: Any) -> Iterator[Row]:
-        for row in rows(side, *args, **options):
-            if side is source and row.seq % 50 == 40 and not options.get("newest") and next(others, 5) < 5:
+    def meeting(way: Way, *args: Any, **options: Any) -> Iterator[list[Row]]:
+        for row in chain.from_iterable(read(way, *args, **options)):
+            if row.seq % 50 == 40 and next(others, 5) < 5:
                 with pytest.raises(Stopped):
                     copy_session(attrs.evolve(copy.way, stopping=StopsAfter(3)), "s")
-            yield row
+            yield [row]
 
-    monkeypatch.setattr(Admin, "rows", meeting)
+    monkeypatch.setattr(Way, "read", meeting)
     copy_session(copy.way, "s")
     assert next(others, None) is None
     monkeypatch.undo()
@@ -507,19 +509,52 @@ def test_what_the_target_lost_is_told(source: Admin, target: Admin, copy: Copy) 
 def test_a_source_that_grows_faster_than_it_is_read(source: Admin, copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy ends where the source ended when it was begun, and so does the comparison."""
     source.append("s", [user(f"{n}") for n in range(3)])
-    rows = Admin.rows
+    pages = Admin.pages
 
-    def growing(side: Admin, *args: Any, **options: Any) -> Iterator[Row]:
-        for row in rows(side, *args, **options | {"limit": 1}):
+    def growing(side: Admin, *args: Any, **options: Any) -> Iterator[list[Row]]:
+        for page in pages(side, *args, **options | {"limit": 1}):
             if side is source:
-                assert row.seq < 500
+                assert all(row.seq < 500 for row in page)
                 source.append("s", [user("more")] * 20)
-            yield row
+            yield page
 
-    monkeypatch.setattr(Admin, "rows", growing)
+    monkeypatch.setattr(Admin, "pages", growing)
     found = copy()
     assert (found.added, found.messages, found.problems) == (3, 3, 0)
     assert found.later >= 3
+
+
+def test_a_source_in_sqlite_is_read_by_one_thread_at_a_time(
+    source: Admin, copy: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is copied and when it is compared."""
+    source.append("s", user("a"))
+    pages, alone = Admin.pages, []
+
+    def reading(side: Admin, *args: Any, **options: Any) -> Iterator[list[Row]]:
+        for page in pages(side, *args, **options):
+            if side is source and not options.get("newest"):
+                alone.append(copy.way._reading.locked())
+            yield page
+
+    monkeypatch.setattr(Admin, "pages", reading)
+    assert copy() == done(1)
+    assert alone == [True, True]
+
+
+def test_other_sources_are_read_by_many_threads(target: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server has time for several of them at once."""
+    way = Copy(Admin(Toy()), target).way
+    together = threading.Barrier(2, timeout=20)
+
+    def reading(*_: Any, **__: Any) -> Iterator[list[Row]]:
+        together.wait()
+        yield [Row(0, None, b"a")]
+
+    monkeypatch.setattr(Admin, "pages", reading)
+    read: list[list[list[Row]]] = []
+    in_parallel(2, lambda name: read.append(list(way.read(name, before=9))), ["s", "t"], way.stopping)
+    assert read == [[[Row(0, None, b"a")]]] * 2
 
 
 def test_what_comes_meanwhile_is_no_problem(source: Admin, copy: Copy) -> None:

@@ -7,7 +7,7 @@ import attrs
 import pytest
 from redis.crc import key_slot
 
-from backscroll.backend import Durability, Examination, Finding, SessionPage, Severity, Turn
+from backscroll.backend import Durability, Examination, Finding, Page, Row, SessionPage, Severity, Turn, Window
 from backscroll_redis.layout import SHARDS, Layout, schema_version, slot_of
 from backscroll_redis.settings import Claim, Told, examined, together
 
@@ -62,6 +62,13 @@ def test_a_page_of_sessions_ends_where_a_shard_may_have_more() -> None:
     assert query.answered(answers) == SessionPage(("a", "aa", "b", "c", "d"), "d")
     answers[SHARDS + 3] = [b"a", b"b", b"c"]
     assert query.answered(answers) == SessionPage(("a", "aa", "b", "c", "e"), None)
+
+
+def test_a_page_of_messages_keeps_their_bytes() -> None:
+    """Colons of a body are its own; what was removed is passed over, and still says where to go on."""
+    request = Layout("backscroll").read("s", Window(None, None, 3, newest=False, now=0), {})
+    answer = [1, b'7:::{"a":":"}', b"8:12:3456::", b"9-0a1b"]
+    assert request.answered(answer) == Page([Row(7, None, b'{"a":":"}'), Row(8, 12, b":")], 9)
 
 
 @pytest.mark.parametrize(

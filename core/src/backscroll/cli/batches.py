@@ -4,7 +4,7 @@ A session knows its last turns by their ids, so those land as they were, and a t
 in the target as it was in the source. Older ones are known in neither, and what lands at once costs little.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -20,36 +20,33 @@ BYTES: Final = 1 << 20
 """How many bytes of bodies, likewise."""
 
 
-class Stored(NamedTuple):
-    """A stored message, and the id of its turn in hexadecimal digits."""
-
-    row: Row
-    turn: str
+Stored = tuple[str, Row]
+"""A stored message, and before it the id of its turn in hexadecimal digits."""
 
 
 class Batch(NamedTuple):
     """What lands at once; all of it expires at the same time.
 
     Args:
-        messages: The messages, at least one.
-        is_turn: Whether they are a turn, or what there is of it.
+        rows: The messages, at least one.
+        turn: The id of the turn that they are, or what there is of it; None where they are of any number of turns.
     """
 
-    messages: tuple[Stored, ...]
-    is_turn: bool
+    rows: Sequence[Row]
+    turn: str | None
 
     @property
     def bodies(self) -> tuple[bytes, ...]:
         """As they are stored."""
-        return tuple(each.row.body for each in self.messages)
+        return tuple(row.body for row in self.rows)
 
     def named(self) -> tuple[UUID, bytes]:
         """Id and digest of this append: those of the turn, as `encode_turn` makes them, where it is one."""
-        if not self.is_turn:
+        if self.turn is None:
             return self.renamed()
-        records = [decode(*each.row) for each in self.messages]
+        records = [decode(*row) for row in self.rows]
         messages = [record.message for record in records if isinstance(record, Record)]
-        turn_id = UUID(self.messages[0].turn)
+        turn_id = UUID(self.turn)
         return turn_id, encode_turn(messages, turn_id, 0, None)[1]
 
     def renamed(self) -> tuple[UUID, bytes]:
@@ -58,8 +55,8 @@ class Batch(NamedTuple):
 
     def halves(self) -> "tuple[Batch, Batch]":
         """The same as two batches."""
-        half = len(self.messages) // 2
-        return Batch(self.messages[:half], is_turn=False), Batch(self.messages[half:], is_turn=False)
+        half = len(self.rows) // 2
+        return Batch(self.rows[:half], None), Batch(self.rows[half:], None)
 
 
 def batches(messages: Iterable[Stored], limits: Limits, alone_from: int) -> Iterator[Batch]:
@@ -70,22 +67,22 @@ def batches(messages: Iterable[Stored], limits: Limits, alone_from: int) -> Iter
         limits: Those of the target.
         alone_from: The seq from which on every turn lands by itself.
     """
-    batch: list[Stored] = []
+    batch: list[Row] = []
     size = 0
-    last = None
+    last = ""
     most, most_bytes = limits.max_turn_messages, limits.max_turn_bytes
-    for each in messages:
-        row, turn = each
-        if last is not None and (
-            row.expires_at != last.row.expires_at
+    for turn, row in messages:
+        seq, expires_at, body = row
+        if batch and (
+            expires_at != batch[-1].expires_at
             or len(batch) >= most
-            or size + len(row.body) > most_bytes
-            or (turn != last.turn and (row.seq >= alone_from or len(batch) >= MESSAGES or size >= BYTES))
+            or size + len(body) > most_bytes
+            or (turn != last and (seq >= alone_from or len(batch) >= MESSAGES or size >= BYTES))
         ):
-            yield Batch(tuple(batch), is_turn=batch[0].row.seq >= alone_from)
+            yield Batch(batch, last if batch[0].seq >= alone_from else None)
             batch, size = [], 0
-        batch.append(each)
-        size += len(row.body)
-        last = each
+        batch.append(row)
+        size += len(body)
+        last = turn
     if batch:
-        yield Batch(tuple(batch), is_turn=batch[0].row.seq >= alone_from)
+        yield Batch(batch, last if batch[0].seq >= alone_from else None)

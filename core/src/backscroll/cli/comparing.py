@@ -1,72 +1,86 @@
 """Two sequences of stored messages side by side."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Final
+from itertools import takewhile
+from operator import eq, itemgetter
+from typing import Final, NamedTuple
 
 from backscroll.backend import PAGE_BYTES, Row
 
 AHEAD: Final = 1_000
-"""How many messages are looked ahead at the most, on either side, for where both go on alike."""
+"""How many messages are looked ahead on either side for where both go on alike, but for the rest of a page."""
 
-Pair = tuple[Row, Row] | tuple[Row, None] | tuple[None, Row]
+_key: Final = itemgetter(1, 2)
+"""What makes messages alike: the same bytes, and that they expire at the same time."""
 
 
-def paired(source: Iterator[Row], target: Iterator[Row]) -> Iterator[Pair]:
-    """The messages of both sides, each with the one that is like it, or with None where the other side lacks it.
+class Step(NamedTuple):
+    """What comes next on both sides.
 
-    Alike are those with the same bytes that expire at the same time. Of each side no more than `AHEAD` messages and
-    about `PAGE_BYTES` are held at once; so where the target lacks more than these in a row, nothing behind them counts
-    as alike.
+    Args:
+        alike: How many messages are the same.
+        lacking: After these, what only the source has.
+        odd: After these, what only the target has.
     """
-    ours, theirs = _Ahead(source), _Ahead(target)
+
+    alike: int
+    lacking: list[Row]
+    odd: list[Row]
+
+
+def steps(source: Iterator[list[Row]], target: Iterator[list[Row]]) -> Iterator[Step]:
+    """Go through both sides, whose messages come in pages.
+
+    Of each side about `AHEAD` messages and `PAGE_BYTES`, and a page, are held at once at the most; so where the target
+    lacks more than these in a row, nothing behind them counts as alike.
+    """
+    ours, theirs = _Side(source), _Side(target)
     while True:
-        left, right = ours.peek(), theirs.peek()
-        if left is not None and right is not None and is_alike(left, right):
-            yield ours.take(), theirs.take()
-        elif left is not None or right is not None:
-            lacking, odd = _until_alike(ours.look(), theirs.look())
-            for _ in range(lacking):
-                yield ours.take(), None
-            for _ in range(odd):
-                yield None, theirs.take()
-        else:
+        left, right = ours.look(1), theirs.look(1)
+        if not left and not right:
             return
+        if alike := _alike(left, right):
+            ours.take(alike)
+            theirs.take(alike)
+            yield Step(alike, [], [])
+        else:
+            lacking, odd = _until_alike(ours.look(AHEAD), theirs.look(AHEAD))
+            yield Step(0, ours.take(lacking), theirs.take(odd))
 
 
-class _Ahead:
+class _Side:
     """One side, of which the next messages can be looked at before they are taken."""
 
-    def __init__(self, rows: Iterator[Row]) -> None:
-        self._rows = rows
-        self._held: deque[Row] = deque()
+    def __init__(self, pages: Iterator[list[Row]]) -> None:
+        self._pages = pages
+        self._held: list[Row] = []
 
-    def peek(self) -> Row | None:
-        """The next one; None at the end."""
-        if not self._held and (row := next(self._rows, None)) is not None:
-            self._held.append(row)
-        return self._held[0] if self._held else None
-
-    def take(self) -> Row:
-        """The next one, which was looked at."""
-        return self._held.popleft()
-
-    def look(self) -> Sequence[Row]:
-        """The next ones."""
-        size = sum(len(row.body) for row in self._held)
-        while len(self._held) < AHEAD and size < PAGE_BYTES and (row := next(self._rows, None)) is not None:
-            self._held.append(row)
-            size += len(row.body)
+    def look(self, count: int) -> list[Row]:
+        """The next ones: so many and the rest of a page, or as large as a page is, or what there is."""
+        while len(self._held) < count and _size(self._held) < PAGE_BYTES:
+            if (page := next(self._pages, None)) is None:
+                break
+            self._held = self._held + page
         return self._held
+
+    def take(self, count: int) -> list[Row]:
+        """The next ones, which were looked at."""
+        taken, self._held = self._held[:count], self._held[count:]
+        return taken
+
+
+def _size(rows: Sequence[Row]) -> int:
+    return sum(len(row.body) for row in rows)
 
 
 def is_alike(one: Row, other: Row) -> bool:
     """Whether two stored messages have the same bytes and expire at the same time, wherever they are."""
-    return one.body == other.body and one.expires_at == other.expires_at
+    return one[1:] == other[1:]
 
 
-def _key(row: Row) -> tuple[bytes, int | None]:
-    return row.body, row.expires_at
+def _alike(ours: Sequence[Row], theirs: Sequence[Row]) -> int:
+    """How many messages at the beginning of both are alike."""
+    return len(list(takewhile(bool, map(eq, map(_key, ours), map(_key, theirs)))))
 
 
 def _until_alike(ours: Sequence[Row], theirs: Sequence[Row]) -> tuple[int, int]:

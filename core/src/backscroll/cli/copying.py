@@ -9,8 +9,10 @@ When all sessions were copied, both sides are read again, up to where the source
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import chain
 from threading import Event, Lock
+from typing import Any
 from uuid import UUID
 
 import attrs
@@ -18,7 +20,7 @@ import attrs
 from backscroll.admin import Admin
 from backscroll.backend import Row
 from backscroll.cli.batches import Batch, Stored, batches
-from backscroll.cli.comparing import is_alike, paired
+from backscroll.cli.comparing import is_alike, steps
 from backscroll.cli.landing import CONFLICTS, until_known
 from backscroll.envelope import turn_of
 from backscroll.errors import (
@@ -79,6 +81,22 @@ class Way:
     done: Copied = attrs.field(factory=Copied)
     stopping: Event = attrs.field(factory=Event)
     _lock: Lock = attrs.field(factory=Lock)
+    _reading: AbstractContextManager[Any] = attrs.field(init=False)
+
+    @_reading.default
+    def _one_at_a_time(self) -> AbstractContextManager[Any]:
+        # Python's sqlite3 gives way to other threads at every row, and several that do so hold each other up.
+        return Lock() if self.source.backend == "sqlite" else nullcontext()
+
+    def read(self, session_id: str, *, after: int | None = None, before: int) -> Iterator[list[Row]]:
+        """The pages of a session of the source, between two seqs that do not count; see `Admin.pages`."""
+        pages = self.source.pages(session_id, after=after, before=before)
+        while True:
+            with self._reading:
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
 
     def count(self, **more: int) -> None:
         """Add to what was done."""
@@ -132,18 +150,18 @@ def compare_session(way: Way, session_id: str, seen: int) -> None:
     same = later = 0
     lacking, odd = _Found("source is not in the target"), _Found("target is not in the source, or not any more")
     now = way.source.version(session_id)
-    for ours, theirs in paired(way.source.rows(session_id, before=now), way.target.rows(session_id)):
+    for step in steps(way.read(session_id, before=now), way.target.pages(session_id)):
         way.go_on()
-        if ours is not None and theirs is not None:
-            same += 1
-        elif theirs is not None:
-            odd.note(theirs, way.target)
-        elif ours is None or ours.seq > seen:
-            later += 1
-        else:
+        same += step.alike
+        for row in step.odd:
+            odd.note(row, way.target)
+        for row in step.lacking:
+            if row.seq > seen:
+                later += 1
+                continue
             try:
-                _turn_to_copy(way.target, ours)
-                lacking.note(ours, way.target)
+                _turn_to_copy(way.target, row)
+                lacking.note(row, way.target)
             except LeftOut as reason:
                 way.problem(session_id, str(reason))
     for found in (lacking, odd):
@@ -241,7 +259,7 @@ class _Session:
         kept = min(self._source.limits.dedupe_turns, self._target.limits.dedupe_turns)
         turns: set[str] = set()
         alone_from, last = 0, -1
-        for row in self._source.rows(self._id, newest=True, limit=1 if newest else 2 * kept):
+        for row in self._source.rows(self._id, newest=True, limit=1 if newest else 4 * kept):
             last = max(last, row.seq)
             if newest is not None and is_alike(row, newest):
                 return _Look(version, row.seq, alone_from, last)
@@ -262,28 +280,28 @@ class _Session:
         return look.newest
 
     def _following(self, look: _Look) -> Iterator[Stored]:
-        for row in self._source.rows(self._id, after=look.after, before=look.newest + 1):
+        for row in chain.from_iterable(self._way.read(self._id, after=look.after, before=look.newest + 1)):
             try:
                 turn = _turn_to_copy(self._target, row)
             except LeftOut:
                 continue  # it is told when both sides are compared
-            yield Stored(row, turn)
+            yield turn, row
 
     def _land(self, batch: Batch, version: int) -> int:
         """Append a batch; gives the version after it."""
         try:
             version = self._append(batch, version)
         except MessageTooLarge as error:  # the server has a limit of its own
-            if len(batch.messages) == 1:
-                self._way.problem(self._id, f"seq {batch.messages[0].row.seq} is left out: {error}")
+            if len(batch.rows) == 1:
+                self._way.problem(self._id, f"seq {batch.rows[0].seq} is left out: {error}")
                 return version
             first, second = batch.halves()
             return self._land(second, self._land(first, version))
-        self._way.count(added=len(batch.messages))
+        self._way.count(added=len(batch.rows))
         return version
 
     def _append(self, batch: Batch, version: int) -> int:
-        if batch.is_turn:
+        if batch.turn is not None:
             with suppress(TurnIdReused):
                 appended = self._restore(batch, version, *batch.named())
                 if appended.seqs[0] >= version:
@@ -298,7 +316,7 @@ class _Session:
                 batch.bodies,
                 turn_id=turn_id,
                 digest=digest,
-                expires_at=batch.messages[0].row.expires_at,
+                expires_at=batch.rows[0].expires_at,
                 expected_version=version,
             )
         )

@@ -366,11 +366,11 @@ def _page(answer: list[Any]) -> Page:
 
 def _row(message: bytes) -> Row | None:
     """A stored message; None for what was removed."""
-    seq, colon, rest = message.partition(b":")
-    if not colon:
+    parts = message.split(b":", 3)
+    if len(parts) == 1:
         return None
-    expires_at, _, rest = rest.partition(b":")
-    return Row(int(seq), int(expires_at) if expires_at else None, rest[rest.index(b":") + 1 :])
+    seq, expires_at, _, body = parts
+    return Row(int(seq), int(expires_at) if expires_at else None, body)
 
 
 def _seq(message: bytes) -> int:
