@@ -261,6 +261,14 @@ def test_an_option_that_the_driver_has_not_is_refused_at_once() -> None:
         assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("option", ["read_timeout=secret", "local_infile=secret", "use_unicode=secret"])
+def test_an_option_that_says_what_it_cannot_is_refused_at_once(option: str) -> None:
+    """Without repeating it, nor does what led to the error."""
+    with pytest.raises(InvalidURL, match="says something else$") as caught:
+        TiDBChatMessageHistory("s", f"mysql+pymysql://root:pw@localhost:1/test?{option}")
+    assert (caught.value.__context__, "secret" in str(caught.value)) == (None, False)
+
+
 def test_any_moment_may_be_the_earliest(url: str, table: str, session_id: str) -> None:
     """All that are one in UTC; the others are refused at once."""
     written(session_id, url, table, *MESSAGES)
