@@ -183,6 +183,12 @@ def test_what_is_no_client_is_refused_at_once(session_id: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_a_pipeline_is_no_client(client: redis.Redis, session_id: str) -> None:
+    """Redis-py's is a client by its class, and has no answers."""
+    with client.pipeline() as pipeline, pytest.raises(InvalidArgument, match="not a Pipeline"):
+        MemorystoreChatMessageHistory(pipeline, session_id)
+
+
 def test_a_server_that_is_down_is_told_at_the_first_use(session_id: str) -> None:
     """Not when the history is made."""
     with redis.Redis(port=1, retry=Retry(NoBackoff(), 0)) as client:
