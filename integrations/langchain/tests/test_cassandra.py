@@ -273,7 +273,7 @@ def _tables(session: Any, keyspace: str) -> set[str]:
         ({"setup_mode": None}, "setup_mode"),
         ({"session_id": ""}, "session_id"),
         ({"session_id": "\ud800"}, "session_id"),
-        ({"session": "localhost"}, "session: a Session"),
+        ({"session": "localhost"}, "session: give a Session"),
     ],
 )
 def test_what_is_no_name_is_refused_at_once(wrong: dict[str, Any], named: str) -> None:
@@ -309,7 +309,7 @@ def test_a_table_of_another_program_is_told(cassandra_session: Any, keyspace: st
     cassandra_session.execute(f"CREATE TABLE {keyspace}.numbered ({columns}, PRIMARY KEY (partition_id, row_id))")
     for table in ("theirs", "numbered"):
         history = CassandraChatMessageHistory(session_id, cassandra_session, keyspace, table)
-        for use in (lambda: history.messages, history.clear):
+        for use in (history.read, history.clear):
             with pytest.raises(StorageError, match=f"'{keyspace}.{table}' is not as LangChain's class makes it"):
                 use()
 

@@ -473,10 +473,17 @@ def test_a_broker_that_is_not_there_is_an_error_at_the_first_use() -> None:
 
 def test_arguments_out_of_range_are_refused() -> None:
     """With their names; brokers that cannot be ones are not repeated."""
-    for options in ({"ttl_ms": 0}, {"ttl_ms": -2}, {"replication_factor": 0}, {"partition": 0}, {"ttl_ms": "1"}):
+    for options in (
+        {"ttl_ms": 0},
+        {"ttl_ms": -2},
+        {"replication_factor": 0},
+        {"partition": 0},
+        {"ttl_ms": "1"},
+        {"ttl_ms": True},
+    ):
         with pytest.raises(InvalidArgument, match=next(iter(options))):
             KafkaChatMessageHistory("s", "localhost", **options)  # type: ignore[arg-type]
-    for servers in ("https://secret@host", "secret:x", 7):
+    for servers in ("https://secret@host", "secret:x", 7, "", " ", "host/secret", "host?sasl_password=secret"):
         with pytest.raises(InvalidArgument) as caught:
             KafkaChatMessageHistory("s", servers)  # type: ignore[arg-type]
         assert "secret" not in str(caught.value)

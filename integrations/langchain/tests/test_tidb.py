@@ -264,7 +264,7 @@ def test_an_option_that_the_driver_has_not_is_refused_at_once() -> None:
 @pytest.mark.parametrize("option", ["read_timeout=secret", "local_infile=secret", "use_unicode=secret"])
 def test_an_option_that_says_what_it_cannot_is_refused_at_once(option: str) -> None:
     """Without repeating it, nor does what led to the error."""
-    with pytest.raises(InvalidURL, match="says something else$") as caught:
+    with pytest.raises(InvalidURL, match=r"says something else$") as caught:
         TiDBChatMessageHistory("s", f"mysql+pymysql://root:pw@localhost:1/test?{option}")
     assert (caught.value.__context__, "secret" in str(caught.value)) == (None, False)
 

@@ -24,6 +24,8 @@ PAGE_SECONDS: Final = 10.0
 LONGEST_PLAIN: Final = 27
 """Up to how many characters the name of a table stands in those of ours; longer ones are told apart by a digest."""
 
+SESSION: Final = "a Session of the driver, Cluster(…).connect()"
+
 _NAME: Final = re.compile(r'[A-Za-z][A-Za-z0-9_]{0,47}|"[A-Za-z][A-Za-z0-9_]{0,47}"')
 _MISSING: Final = re.compile(r"unconfigured table|(keyspace|table) .* does not exist", re.IGNORECASE)
 
@@ -67,9 +69,9 @@ class CassandraChatMessageHistory(DropIn):
         *,
         setup_mode: Any = SetupMode.SYNC,
     ) -> None:
-        session = _given("session", session, "a Session of the driver, Cluster(…).connect()")
+        session = _given("session", session, SESSION)
         if not hasattr(session, "prepare"):
-            raise InvalidArgument(f"session: a Session of the driver, Cluster(…).connect(), not a {type(session).__name__}")
+            raise InvalidArgument(f"session: give {SESSION}, not a {type(session).__name__}")
         keyspace = folded("keyspace", _given("keyspace", keyspace, "the name of a keyspace"))
         table, setup = folded("table_name", table_name), _setup(setup_mode)
         shared = shared_by(
@@ -107,7 +109,8 @@ class CassandraOriginal:
         """The rows of a session, oldest first: all, or only the newest so many."""
         text = f"SELECT row_id, body_blob FROM {self._name} WHERE partition_id = ? ORDER BY row_id DESC"
         found = self._ask(text, session_id) if newest is None else self._ask(f"{text} LIMIT ?", session_id, newest)
-        rows = [OriginalRow(f"{self.place_prefix(session_id)}row_id {row_id}", as_text(body or "")) for row_id, body in found]
+        begin = self.place_prefix(session_id)
+        rows = [OriginalRow(f"{begin}row_id {row_id}", as_text(body or "")) for row_id, body in found]
         return rows[::-1]
 
     def clear(self, session_id: str) -> None:

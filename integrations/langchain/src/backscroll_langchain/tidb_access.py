@@ -109,7 +109,7 @@ def checked_url(connection_string: str) -> URL:
     """What a connection string of SQLAlchemy says.
 
     Raises:
-        InvalidURL: It is none for TiDB, MySQL or MariaDB, or has an option that there is not, or that says what it cannot.
+        InvalidURL: It is none for TiDB, MySQL or MariaDB, or has an option that cannot be.
     """
     url = None
     with suppress(ArgumentError, ValueError):
