@@ -31,7 +31,7 @@ class MemorystoreChatMessageHistory(DropIn):
 
     def __init__(self, client: redis.Redis | redis.RedisCluster, session_id: str, ttl: int | None = None) -> None:
         # A pipeline is a client, too, and answers each command with itself.
-        if not isinstance(client, redis.Redis | redis.RedisCluster) or isinstance(client, Pipeline | ClusterPipeline):
+        if isinstance(client, Pipeline | ClusterPipeline) or not isinstance(client, redis.Redis | redis.RedisCluster):
             raise InvalidArgument(f"client: a redis.Redis or redis.RedisCluster, not a {type(client).__name__}")
         super().__init__(session_id, _connection(client), ttl=ttl)
 
