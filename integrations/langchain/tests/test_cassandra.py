@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,6 +117,22 @@ def test_what_langchain_wrote_is_read_first_and_cleared(
     assert original.messages == [*TURN, rich]
     history.clear()
     assert (original.messages, history.messages) == ([], [])
+
+
+def test_clearing_takes_what_a_clock_that_is_ahead_wrote(
+    cassandra_session: Any, keyspace: str, original: Any, history: CassandraChatMessageHistory
+) -> None:
+    """And hides nothing that is written afterwards."""
+    ahead = int((time.time() + 3_600) * 1_000_000)
+    insert = (
+        "INSERT INTO {}.message_store (partition_id, row_id, body_blob) VALUES (%s, now(), '{{}}') USING TIMESTAMP {}"
+    )
+    original.add_messages(TURN)
+    cassandra_session.execute(insert.format(keyspace, ahead), (history.session_id,))
+    history.clear()
+    assert history.read() == []
+    original.add_messages(TURN)
+    assert original.messages == TURN
 
 
 async def test_the_async_form_does_the_same(

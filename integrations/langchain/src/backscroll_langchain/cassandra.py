@@ -115,7 +115,13 @@ class CassandraOriginal:
 
     def clear(self, session_id: str) -> None:
         """Drop the rows of a session, and nothing else."""
-        list(self._ask(f"DELETE FROM {self._name} WHERE partition_id = ?", session_id))
+        of_session = f"FROM {self._name} WHERE partition_id = ?"
+        list(self._ask(f"DELETE {of_session}", session_id))
+        # What a client wrote whose clock is ahead is newer than that, and would stay.
+        for row_id, written in self._ask(f"SELECT row_id, WRITETIME(body_blob) {of_session}", session_id):
+            if written is not None:
+                one = f"DELETE FROM {self._name} USING TIMESTAMP ? WHERE partition_id = ? AND row_id = ?"
+                list(self._ask(one, written, session_id, row_id))
 
     def session_ids(self) -> Iterator[str | None]:
         """Each session that has rows, once.
