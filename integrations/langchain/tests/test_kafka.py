@@ -573,7 +573,7 @@ def test_clear_drops_what_the_original_wrote_too(made: Made, released: Any, admi
 def test_a_topic_of_another_program_is_left_alone(made: Made, kafka_servers: str, admin: Any, session_id: str) -> None:
     """Where a session has its name by chance, which is no error either."""
     other = Producer({"bootstrap.servers": kafka_servers})
-    for value in (b"order 1", b"order 2", b'{"type": "human", "data": {}}'):
+    for value in (b"order 1", b'{"type": "order", "id": 2}', b'{"type": "human", "data": {}}'):
         other.produce(session_id, value)
         other.flush(10)
     made().add_messages(numbered(0, 1))

@@ -119,6 +119,7 @@ def test_nothing_is_written_in_the_old_form(client: redis.Redis, session_id: str
     history = MemorystoreChatMessageHistory(client, session_id)
     history.add_user_message("new")
     client.rpush(f"{session_id}-jobs", '{"body": 1}')
+    client.rpush(f"{session_id}-events", '{"type": "order", "id": 2}')
     client.set(f"{session_id}-text", "x")
     released.MemorystoreChatMessageHistory(client, f"{session_id}-old").add_user_message("a")
     found = [one for one in original_of(client).session_ids() if session_id in one]
