@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,6 +117,22 @@ def test_what_langchain_wrote_is_read_first_and_cleared(
     assert original.messages == [*TURN, rich]
     history.clear()
     assert (original.messages, history.messages) == ([], [])
+
+
+def test_clearing_takes_what_a_clock_that_is_ahead_wrote(
+    cassandra_session: Any, keyspace: str, original: Any, history: CassandraChatMessageHistory
+) -> None:
+    """And hides nothing that is written afterwards."""
+    ahead = int((time.time() + 3_600) * 1_000_000)
+    insert = (
+        "INSERT INTO {}.message_store (partition_id, row_id, body_blob) VALUES (%s, now(), '{{}}') USING TIMESTAMP {}"
+    )
+    original.add_messages(TURN)
+    cassandra_session.execute(insert.format(keyspace, ahead), (history.session_id,))
+    history.clear()
+    assert history.read() == []
+    original.add_messages(TURN)
+    assert original.messages == TURN
 
 
 async def test_the_async_form_does_the_same(
@@ -273,11 +290,12 @@ def _tables(session: Any, keyspace: str) -> set[str]:
         ({"setup_mode": None}, "setup_mode"),
         ({"session_id": ""}, "session_id"),
         ({"session_id": "\ud800"}, "session_id"),
+        ({"session": "localhost"}, "session: give a Session"),
     ],
 )
 def test_what_is_no_name_is_refused_at_once(wrong: dict[str, Any], named: str) -> None:
     """Before anything is sent."""
-    arguments = {"session_id": "s", "session": SimpleNamespace(), "keyspace": "k", **wrong}
+    arguments = {"session_id": "s", "session": SimpleNamespace(prepare=None), "keyspace": "k", **wrong}
     with pytest.raises(InvalidArgument, match=named):
         CassandraChatMessageHistory(**arguments)
 
@@ -303,11 +321,26 @@ def test_two_tables_never_get_one_of_ours() -> None:
 
 def test_a_table_of_another_program_is_told(cassandra_session: Any, keyspace: str, session_id: str) -> None:
     """Instead of being taken for LangChain's, or for an empty one."""
+    columns = "partition_id int, row_id timeuuid, body_blob text"
     cassandra_session.execute(f"CREATE TABLE {keyspace}.theirs (id int PRIMARY KEY)")
-    history = CassandraChatMessageHistory(session_id, cassandra_session, keyspace, "theirs")
-    for use in (lambda: history.messages, history.clear):
-        with pytest.raises(StorageError, match=f"'{keyspace}.theirs' is not as LangChain's class makes it"):
-            use()
+    cassandra_session.execute(f"CREATE TABLE {keyspace}.numbered ({columns}, PRIMARY KEY (partition_id, row_id))")
+    for table in ("theirs", "numbered"):
+        history = CassandraChatMessageHistory(session_id, cassandra_session, keyspace, table)
+        for use in (history.read, history.clear):
+            with pytest.raises(StorageError, match=f"'{keyspace}.{table}' is not as LangChain's class makes it"):
+                use()
+
+
+def test_a_body_of_bytes_does_not_hide_its_neighbours(cassandra_session: Any, keyspace: str, session_id: str) -> None:
+    """Of which some may be no text."""
+    columns = "partition_id text, row_id timeuuid, body_blob blob, PRIMARY KEY (partition_id, row_id)"
+    cassandra_session.execute(f"CREATE TABLE {keyspace}.bytes ({columns})")
+    insert = f"INSERT INTO {keyspace}.bytes (partition_id, row_id, body_blob) VALUES (%s, now(), %s)"
+    for body in (b'{"type": "human", "data": {"content": "hi!"}}', b"\xff"):
+        cassandra_session.execute(insert, (session_id, body))
+    first, second = CassandraChatMessageHistory(session_id, cassandra_session, keyspace, "bytes").read()
+    assert first == TURN[0]
+    assert isinstance(second, UnreadableOriginal)
 
 
 def test_a_cluster_that_is_down_is_an_error_at_the_first_use(

@@ -473,10 +473,17 @@ def test_a_broker_that_is_not_there_is_an_error_at_the_first_use() -> None:
 
 def test_arguments_out_of_range_are_refused() -> None:
     """With their names; brokers that cannot be ones are not repeated."""
-    for options in ({"ttl_ms": 0}, {"ttl_ms": -2}, {"replication_factor": 0}, {"partition": 0}, {"ttl_ms": "1"}):
+    for options in (
+        {"ttl_ms": 0},
+        {"ttl_ms": -2},
+        {"replication_factor": 0},
+        {"partition": 0},
+        {"ttl_ms": "1"},
+        {"ttl_ms": True},
+    ):
         with pytest.raises(InvalidArgument, match=next(iter(options))):
             KafkaChatMessageHistory("s", "localhost", **options)  # type: ignore[arg-type]
-    for servers in ("https://secret@host", "secret:x", 7):
+    for servers in ("https://secret@host", "secret:x", 7, "", " ", "host/secret", "host?sasl_password=secret"):
         with pytest.raises(InvalidArgument) as caught:
             KafkaChatMessageHistory("s", servers)  # type: ignore[arg-type]
         assert "secret" not in str(caught.value)
@@ -566,7 +573,7 @@ def test_clear_drops_what_the_original_wrote_too(made: Made, released: Any, admi
 def test_a_topic_of_another_program_is_left_alone(made: Made, kafka_servers: str, admin: Any, session_id: str) -> None:
     """Where a session has its name by chance, which is no error either."""
     other = Producer({"bootstrap.servers": kafka_servers})
-    for value in (b"order 1", b"order 2", b'{"type": "human", "data": {}}'):
+    for value in (b"order 1", b'{"type": "order", "id": 2}', b'{"type": "human", "data": {}}'):
         other.produce(session_id, value)
         other.flush(10)
     made().add_messages(numbered(0, 1))

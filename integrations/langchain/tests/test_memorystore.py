@@ -119,6 +119,7 @@ def test_nothing_is_written_in_the_old_form(client: redis.Redis, session_id: str
     history = MemorystoreChatMessageHistory(client, session_id)
     history.add_user_message("new")
     client.rpush(f"{session_id}-jobs", '{"body": 1}')
+    client.rpush(f"{session_id}-events", '{"type": "order", "id": 2}')
     client.set(f"{session_id}-text", "x")
     released.MemorystoreChatMessageHistory(client, f"{session_id}-old").add_user_message("a")
     found = [one for one in original_of(client).session_ids() if session_id in one]
@@ -181,6 +182,12 @@ def test_what_is_no_client_is_refused_at_once(session_id: str) -> None:
     with pytest.raises(InvalidArgument, match=r"a redis\.Redis or redis\.RedisCluster, not a str") as caught:
         MemorystoreChatMessageHistory(odd, session_id)
     assert "secret" not in str(caught.value)
+
+
+def test_a_pipeline_is_no_client(client: redis.Redis, session_id: str) -> None:
+    """Redis-py's is a client by its class, and has no answers."""
+    with client.pipeline() as pipeline, pytest.raises(InvalidArgument, match="not a Pipeline"):
+        MemorystoreChatMessageHistory(pipeline, session_id)
 
 
 def test_a_server_that_is_down_is_told_at_the_first_use(session_id: str) -> None:

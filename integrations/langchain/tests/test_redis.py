@@ -401,6 +401,18 @@ async def test_a_server_of_a_cluster_is_found_out(session_id: str) -> None:
         history.clear()
         assert await history.aget_messages() == []
         await aclose_all()
+        assert history.messages == []
+        await aclose_all()
+
+
+def test_the_way_to_a_cluster_can_be_gone_again() -> None:
+    """When it was closed and is used once more, also where a key has moved to."""
+    with running(redis_groups.CLUSTER) as server:
+        way = way_to(server.url)
+        way.close()
+        assert way.client.execute_command("LLEN", "a") == 0
+        assert way.client.determine_slot("LLEN", "a") == way.client.keyslot("a")
+        way.close()
 
 
 async def test_a_master_is_found_through_sentinels(session_id: str) -> None:
@@ -424,10 +436,12 @@ async def test_a_master_is_found_through_sentinels(session_id: str) -> None:
 
 def test_a_url_for_sentinels_that_cannot_be_is_told(session_id: str) -> None:
     """Without repeating it."""
-    history = RedisChatMessageHistory(session_id, "redis+sentinel://:secret@localhost/mymaster/first")
-    with pytest.raises(InvalidURL, match="expected redis") as caught:
-        _ = history.messages
-    assert "secret" not in str(caught.value)
+    for place in (":secret@localhost/mymaster/first", "localhost/mymaster/secret", ":secret/it@localhost"):
+        history = RedisChatMessageHistory(session_id, f"redis+sentinel://{place}")
+        with pytest.raises(InvalidURL, match="expected redis") as caught:
+            _ = history.messages
+        assert "secret" not in str(caught.value)
+        assert caught.value.__context__ is None
 
 
 def test_no_secret_is_shown() -> None:

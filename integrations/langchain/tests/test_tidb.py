@@ -27,6 +27,7 @@ from backscroll_conformance.containers import Server
 from backscroll_langchain import ChatMessageHistory, TiDBChatMessageHistory
 from backscroll_langchain.originals import UnreadableOriginal
 from backscroll_langchain.sharing import close_all
+from backscroll_langchain.sql_table import SQLOriginal
 from backscroll_langchain.tidb_access import Table, checked_url, way_to
 from backscroll_langchain.tidb_table import TableOriginal
 
@@ -38,6 +39,12 @@ MESSAGES: list[BaseMessage] = [
     AIMessage("", tool_calls=[{"name": "f", "args": {"a": [1, "ä"]}, "id": "c", "type": "tool_call"}]),
     ToolMessage("3", tool_call_id="c", artifact={"x": 1}),
 ]
+
+COLUMNS = (
+    "id INT AUTO_INCREMENT PRIMARY KEY, session_id VARCHAR(255), message TEXT, "
+    "create_time TIMESTAMP DEFAULT CURRENT_TIMESTAMP"
+)
+"""Those of LangChain's class, where a table was made otherwise."""
 
 
 @pytest.fixture(params=["tidb_server", "mariadb_server"])
@@ -254,6 +261,14 @@ def test_an_option_that_the_driver_has_not_is_refused_at_once() -> None:
         assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("option", ["read_timeout=secret", "local_infile=secret", "use_unicode=secret"])
+def test_an_option_that_says_what_it_cannot_is_refused_at_once(option: str) -> None:
+    """Without repeating it, nor does what led to the error."""
+    with pytest.raises(InvalidURL, match=r"says something else$") as caught:
+        TiDBChatMessageHistory("s", f"mysql+pymysql://root:pw@localhost:1/test?{option}")
+    assert (caught.value.__context__, "secret" in str(caught.value)) == (None, False)
+
+
 def test_any_moment_may_be_the_earliest(url: str, table: str, session_id: str) -> None:
     """All that are one in UTC; the others are refused at once."""
     written(session_id, url, table, *MESSAGES)
@@ -358,6 +373,34 @@ def test_a_session_that_the_original_would_have_cut_is_kept_whole(url: str, tabl
         TiDBChatMessageHistory(name, url, table).add_user_message(str(len(name)))
     found = [TiDBChatMessageHistory(name, url, table).messages for name in names]
     assert found == [[HumanMessage("256")], [HumanMessage("257")], [HumanMessage("512")]]
+
+
+@pytest.mark.parametrize("charset", ["ascii", "latin1", "utf8mb3", "gbk", "utf8mb4"])
+def test_a_session_that_no_row_can_name_is_ours_alone(
+    url: str, table: str, server: Server, ask: Ask, charset: str
+) -> None:
+    """The servers have no comparison with a text that the character set of the table lacks."""
+    if charset == "utf8mb3" and "tidb" in server.image:
+        charset = "utf8"  # TiDB's name for it
+    ask(f"CREATE TABLE {table} ({COLUMNS}) CHARACTER SET {charset}")
+    ask(f"INSERT INTO {table} (session_id, message) VALUES ('kept', '{{}}')")
+    for name in ("é", "日本", "😀"):
+        history = TiDBChatMessageHistory(name, url, table)
+        history.add_user_message("a")
+        assert history.messages == [HumanMessage("a")]
+        history.clear()
+        assert history.messages == []
+        for original in (original_of(url, table), SQLOriginal.of(url, table)):
+            assert original.rows(name) == []
+            original.close()
+    assert [*original_of(url, table).session_ids()] == ["kept"]
+
+
+def test_rows_without_a_session_that_could_be_are_listed(url: str, table: str, ask: Ask) -> None:
+    """So that moving them can tell that they stay."""
+    ask(f"CREATE TABLE {table} ({COLUMNS.replace('VARCHAR', 'VARBINARY')})")
+    ask(f"INSERT INTO {table} (session_id, message) VALUES (NULL, '{{}}'), ('', '{{}}'), (%s, '{{}}')", b"\xff")
+    assert list(original_of(url, table).session_ids()) == [None, "", "\udcff"]
 
 
 def test_many_sessions_are_listed_in_pages(url: str, table: str, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from cassandra.cluster import NoHostAvailable
 
 from backscroll.errors import BackscrollError, InvalidArgument, StorageError, Unavailable
 from backscroll_langchain.dropin import DropIn
-from backscroll_langchain.originals import OriginalRow
+from backscroll_langchain.originals import OriginalRow, as_text
 from backscroll_langchain.sharing import open_largest, shared_by
 
 PAGE_ROWS: Final = 100
@@ -23,6 +23,8 @@ PAGE_SECONDS: Final = 10.0
 
 LONGEST_PLAIN: Final = 27
 """Up to how many characters the name of a table stands in those of ours; longer ones are told apart by a digest."""
+
+SESSION: Final = "a Session of the driver, Cluster(…).connect()"
 
 _NAME: Final = re.compile(r'[A-Za-z][A-Za-z0-9_]{0,47}|"[A-Za-z][A-Za-z0-9_]{0,47}"')
 _MISSING: Final = re.compile(r"unconfigured table|(keyspace|table) .* does not exist", re.IGNORECASE)
@@ -67,7 +69,9 @@ class CassandraChatMessageHistory(DropIn):
         *,
         setup_mode: Any = SetupMode.SYNC,
     ) -> None:
-        session = _given("session", session, "a Session of the driver, Cluster(…).connect()")
+        session = _given("session", session, SESSION)
+        if not hasattr(session, "prepare"):
+            raise InvalidArgument(f"session: give {SESSION}, not a {type(session).__name__}")
         keyspace = folded("keyspace", _given("keyspace", keyspace, "the name of a keyspace"))
         table, setup = folded("table_name", table_name), _setup(setup_mode)
         shared = shared_by(
@@ -105,12 +109,19 @@ class CassandraOriginal:
         """The rows of a session, oldest first: all, or only the newest so many."""
         text = f"SELECT row_id, body_blob FROM {self._name} WHERE partition_id = ? ORDER BY row_id DESC"
         found = self._ask(text, session_id) if newest is None else self._ask(f"{text} LIMIT ?", session_id, newest)
-        rows = [OriginalRow(f"{self.place_prefix(session_id)}row_id {row_id}", body or "") for row_id, body in found]
+        begin = self.place_prefix(session_id)
+        rows = [OriginalRow(f"{begin}row_id {row_id}", as_text(body or "")) for row_id, body in found]
         return rows[::-1]
 
     def clear(self, session_id: str) -> None:
         """Drop the rows of a session, and nothing else."""
-        list(self._ask(f"DELETE FROM {self._name} WHERE partition_id = ?", session_id))
+        of_session = f"FROM {self._name} WHERE partition_id = ?"
+        list(self._ask(f"DELETE {of_session}", session_id))
+        # What a client wrote whose clock is ahead is newer than that, and would stay.
+        for row_id, written in self._ask(f"SELECT row_id, WRITETIME(body_blob) {of_session}", session_id):
+            if written is not None:
+                one = f"DELETE FROM {self._name} USING TIMESTAMP ? WHERE partition_id = ? AND row_id = ?"
+                list(self._ask(one, written, session_id, row_id))
 
     def session_ids(self) -> Iterator[str | None]:
         """Each session that has rows, once.
@@ -137,7 +148,7 @@ class CassandraOriginal:
             statement.fetch_size = PAGE_ROWS
             for row in self._session.execute(statement, timeout=PAGE_SECONDS):
                 yield tuple(row.values()) if isinstance(row, dict) else row
-        except (DriverException, NoHostAvailable) as error:
+        except (DriverException, NoHostAvailable, TypeError) as error:
             self._prepared.pop(text, None)
             problem = _told(error, self._shown)
             if _is_missing(error):
@@ -199,7 +210,7 @@ def _is_missing(error: Exception) -> bool:
 
 def _told(error: Exception, where: str) -> BackscrollError:
     """What kept a statement from being answered."""
-    if isinstance(error, InvalidRequest):
+    if isinstance(error, InvalidRequest | TypeError):  # the latter where a column has another type
         return StorageError(f"cassandra: {where} is not as LangChain's class makes it: give another table_name")
     if isinstance(error, RequestValidationException):
         return StorageError(

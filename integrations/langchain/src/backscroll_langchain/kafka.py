@@ -9,7 +9,7 @@ from typing import Any, cast
 from langchain_core.messages import BaseMessage
 
 from backscroll.backend import Deadline
-from backscroll.errors import InvalidArgument, UnreadableMessage
+from backscroll.errors import InvalidArgument, InvalidURL, UnreadableMessage
 from backscroll.url import parse_url
 from backscroll_langchain.dropin import DropIn
 from backscroll_langchain.history import text_of
@@ -217,7 +217,7 @@ def _deadline(name: str, seconds: Any) -> Deadline:
 
 def _check(**given: Any) -> None:
     for name, value in given.items():
-        if not isinstance(value, int) or (value < 1 and value != -1):
+        if type(value) is not int or (value < 1 and value != -1):
             raise InvalidArgument(f"{name}: expected a whole number from 1 on, or -1, not {value!r}")
 
 
@@ -235,7 +235,9 @@ def store_url(bootstrap_servers: str) -> str:
         raise InvalidArgument(f"bootstrap_servers: must be a string, not {type(bootstrap_servers).__name__}")
     servers = re.sub(r"\s+", "", re.sub("plaintext://", "", bootstrap_servers, flags=re.IGNORECASE))
     url = f"kafka://{servers}/{OURS}?layout=topic"
-    parse_url(url)
+    parsed = parse_url(url)
+    if not parsed.hosts or parsed.path.strip("/") != OURS:
+        raise InvalidURL("bootstrap_servers: expected broker1:9092,broker2:9092 and nothing else")
     return url
 
 

@@ -9,7 +9,7 @@ import attrs
 from backscroll.backend import Deadline
 from backscroll_langchain.kafka_cluster import Cluster, Span, Topic
 from backscroll_langchain.kafka_order import ordered
-from backscroll_langchain.originals import BEGINS, OriginalRow, as_text
+from backscroll_langchain.originals import OriginalRow, as_text, begins_as_its
 
 OURS: Final = "backscroll_langchain"
 """What the names of our own topics begin with; none that begins so is taken for one of the original's."""
@@ -144,7 +144,7 @@ class KafkaOriginal:
         if topic is None or topic.id in self._known:
             return topic
         sample = self.cluster.read(topic.name, _ends(topic.spans, SAMPLE), deadline)
-        if not sample or 2 * sum(record.value.startswith(BEGINS.encode()) for record in sample) < len(sample):
+        if not sample or 2 * sum(begins_as_its(as_text(record.value)) for record in sample) < len(sample):
             return None
         self._known.add(topic.id)
         return topic

@@ -3,6 +3,8 @@
 from typing import Final
 
 import redis
+from redis.client import Pipeline
+from redis.cluster import ClusterPipeline
 
 from backscroll.errors import InvalidArgument
 from backscroll_langchain.dropin import DropIn
@@ -28,7 +30,8 @@ class MemorystoreChatMessageHistory(DropIn):
     """
 
     def __init__(self, client: redis.Redis | redis.RedisCluster, session_id: str, ttl: int | None = None) -> None:
-        if not isinstance(client, redis.Redis | redis.RedisCluster):
+        # A pipeline is a client, too, and answers each command with itself.
+        if isinstance(client, Pipeline | ClusterPipeline) or not isinstance(client, redis.Redis | redis.RedisCluster):
             raise InvalidArgument(f"client: a redis.Redis or redis.RedisCluster, not a {type(client).__name__}")
         super().__init__(session_id, _connection(client), ttl=ttl)
 

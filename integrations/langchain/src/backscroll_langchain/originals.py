@@ -1,6 +1,7 @@
 """What LangChain's own classes wrote to a database, as it is read; nothing here writes in their form."""
 
 import json
+import re
 from collections.abc import Container, Iterable, Iterator
 from hashlib import blake2b
 from typing import Any, Final, Protocol
@@ -12,8 +13,7 @@ from pydantic import ValidationError
 from backscroll import Message, Record, Unreadable
 from backscroll.errors import UnreadableMessage
 
-BEGINS: Final = '{"type": "'
-"""How every message begins that the original wrote."""
+_BEGINS: Final = re.compile(r'\{"type": "[^"]*", "data": \{')
 
 MOVED: Final = "langchain_original"
 """The key in `Message.extra` of a message that was moved over: the identity of the original's row."""
@@ -98,6 +98,16 @@ class UnreadableOriginal(UnreadableMessage):
 def as_text(stored: Any) -> str:
     """What a driver gives for the text of a message; bytes that are no UTF-8 are told when the message is read."""
     return stored.decode("utf-8", "surrogateescape") if isinstance(stored, bytes) else str(stored)
+
+
+def begins_as_its(text: str) -> bool:
+    """Whether a text begins as every message does that the original wrote.
+
+    Example:
+        >>> begins_as_its('{"type": "human", "data": {"content": "hi!"}}'), begins_as_its('{"type": "order", "id": 7}')
+        (True, False)
+    """
+    return _BEGINS.match(text) is not None
 
 
 def messages_of(rows: Iterable[OriginalRow]) -> list[BaseMessage]:

@@ -1,5 +1,6 @@
 """From the URLs that LangChain's class for Redis takes to a client and a store."""
 
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -59,7 +60,8 @@ class Way:
     def close(self) -> None:
         """End the client's connections; it makes others where it is used again."""
         if self.owns:
-            self.client.close()
+            # A client of a cluster that was closed does not find where a key has moved to any more (redis-py 8.1).
+            getattr(self.client, "disconnect_connection_pools", self.client.close)()
 
 
 def checked_url(url: str) -> str:
@@ -134,13 +136,15 @@ def _enabled(client: Any) -> Any:
 
 
 def _through_sentinels(url: str) -> Way:
-    try:
+    found = None
+    with suppress(ValueError):
         parts = urlsplit(url)
-        address = parts.hostname or "localhost", parts.port or SENTINEL_PORT
         service, _, database = parts.path.strip("/").partition("/")
-        number = int(database or 0)
-    except ValueError:
-        raise InvalidURL("url: expected redis+sentinel://user:password@host:26379/mymaster/0") from None
+        found = (parts.hostname or "localhost", parts.port or SENTINEL_PORT), int(database or 0)
+    # Raised behind the handler, because the error that it handles repeats a part of the URL.
+    if found is None:
+        raise InvalidURL("url: expected redis+sentinel://user:password@host:26379/mymaster/0")
+    address, number = found
     login = {"username": _decoded(parts.username), "password": _decoded(parts.password)}
     settings = {**_settings(), **({"ssl": True} if parts.scheme.startswith("rediss") else {})}
     of_sentinels = _taken(address, settings, login)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from redis.client import NEVER_DECODE
 
-from backscroll_langchain.originals import BEGINS, OriginalRow
+from backscroll_langchain.originals import OriginalRow, begins_as_its
 from backscroll_langchain.redis_access import Way
 from backscroll_langchain.redis_errors import OtherType, asked
 
@@ -95,7 +95,7 @@ class ListsOriginal:
 
     def _has_messages_at_its_ends(self, key: bytes | str) -> bool:
         ends = (self._of_list("LINDEX", key, index) for index in (0, -1))
-        return any(end is not None and self._text(end).startswith(BEGINS) for end in ends)
+        return any(end is not None and begins_as_its(self._text(end)) for end in ends)
 
     def _of_list(self, command: str, key: bytes | str, *arguments: int) -> Any:
         """What a command for lists answers, in bytes, whatever the client does; None where the key holds no list."""

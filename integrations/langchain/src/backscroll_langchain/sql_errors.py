@@ -10,7 +10,9 @@ from backscroll.errors import BackscrollError, DeadlineExceeded, InvalidURL, Sto
 
 R = TypeVar("R")
 
-_NO_TABLE: Final = 1146
+_NO_SUCH_ROWS: Final = {1146, 1267, 1270, 1271}
+"""There is no table; or its character set has no such text as was asked for, so that no row has it."""
+
 _OTHER_COLUMNS: Final = 1054
 
 _PASSES: Final = {0, 1040, 1053, 1159, 1160, 1161, 1203, 1205, 1213, 1317, 1927, 2002, 2003, 2006, 2013, 2014, 2055}
@@ -29,7 +31,7 @@ _REFUSED: Final = {
 
 
 def asked(database: str, table: str, call: Callable[[], R]) -> R | None:
-    """What a call of SQLAlchemy gives; None where the table is missing.
+    """What a call of SQLAlchemy gives; None where the table is missing, or cannot hold what was asked for.
 
     Args:
         database: What the texts of errors begin with.
@@ -52,7 +54,7 @@ def asked(database: str, table: str, call: Callable[[], R]) -> R | None:
 
 
 def _told(database: str, error: Exception, table: str) -> BackscrollError | None:
-    """What to raise for an error, whose own text may name the server or repeat what was sent; None for no table."""
+    """What to raise for an error, whose own text may name the server or repeat what was sent; None for no rows."""
     if isinstance(error, PoolTimeout):
         return Unavailable(f"{database}: the pool has no connection free")
     if isinstance(error, RuntimeError) and "cryptography" in str(error):
@@ -61,7 +63,7 @@ def _told(database: str, error: Exception, table: str) -> BackscrollError | None
         return InvalidURL(f"{database}: the driver cannot take an option in the URL ({type(error).__name__})")
     inner = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     number = inner.args[0] if inner.args and isinstance(inner.args[0], int) else None
-    if number == _NO_TABLE:
+    if number in _NO_SUCH_ROWS:
         return None
     if number == _OTHER_COLUMNS:
         return StorageError(f"{database}: {number}: the table {table} is none that LangChain's class made")

@@ -146,7 +146,7 @@ class SQLOriginal:
             )
 
     def _run(self, call: Callable[[Connection], R]) -> R | None:
-        """What a call in a transaction gives; None where the table is missing."""
+        """What a call in a transaction gives; None where the table is missing, or cannot hold the session."""
 
         def run() -> R | None:
             with self._engine.begin() as connection:

@@ -109,7 +109,7 @@ def checked_url(connection_string: str) -> URL:
     """What a connection string of SQLAlchemy says.
 
     Raises:
-        InvalidURL: It is none for TiDB, MySQL or MariaDB, or has an option that there is not.
+        InvalidURL: It is none for TiDB, MySQL or MariaDB, or has an option that cannot be.
     """
     url = None
     with suppress(ArgumentError, ValueError):
@@ -123,9 +123,15 @@ def checked_url(connection_string: str) -> URL:
             f"connection_string: has an option that PyMySQL has not{': is it ' * bool(hints)}{' or '.join(hints)}"
         )
     family = url.get_backend_name()
-    return url.set(
+    url = url.set(
         drivername="mysql+pymysql", host=url.host or "localhost", port=url.port or _PORTS[family], query=url.query
     )
+    taken = False
+    with suppress(ValueError):
+        taken = bool(url.get_dialect()().create_connect_args(url))
+    if not taken:
+        raise InvalidURL("connection_string: an option is a number, or true or false, and says something else")
+    return url
 
 
 def way_to(url: URL) -> Way:

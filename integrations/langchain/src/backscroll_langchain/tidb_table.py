@@ -73,7 +73,7 @@ class TableOriginal:
             pass
 
     def session_ids(self) -> Iterator[str | None]:
-        """Each session that has rows, once.
+        """Each session that has rows, once; None for rows whose session is NULL.
 
         Raises:
             StorageError: The table is missing.
@@ -98,8 +98,12 @@ class TableOriginal:
         """End the way to the server."""
         self._way.close()
 
-    def _same(self, session_id: str) -> list[str]:
-        """All the ids that the collation takes for this one."""
+    def _same(self, session_id: str | bytes | None) -> list[str] | list[None]:
+        """All the ids that the collation takes for this one, where it is text, and so has one."""
+        if session_id is None:
+            return [None]
+        if isinstance(session_id, bytes):
+            return [as_text(session_id)]
         found = self._ask(
             f"SELECT DISTINCT CAST(CONVERT(session_id USING utf8mb4) AS BINARY) FROM {self._in_text} "
             "WHERE session_id = %s",
@@ -108,7 +112,7 @@ class TableOriginal:
         return sorted(one.decode() for (one,) in found)
 
     def _ask(self, statement: str, *arguments: str | bytes) -> Sequence[Any]:
-        """The rows of a SELECT; none where the table is missing."""
+        """The rows of a SELECT; none where the table is missing, or cannot hold the session."""
         return self._run(lambda connection: connection.exec_driver_sql(statement, arguments).fetchall()) or ()
 
     def _change(self, statement: str, *arguments: str | bytes) -> int:
@@ -116,7 +120,7 @@ class TableOriginal:
         return self._run(lambda connection: connection.exec_driver_sql(statement, arguments).rowcount) or 0
 
     def _run(self, call: Callable[[Connection], R]) -> R | None:
-        """What a call on a connection gives; None where the table is missing."""
+        """What a call on a connection gives; None where the table is missing, or cannot hold the session."""
 
         def run() -> R:
             with self._way.engine.connect() as connection:

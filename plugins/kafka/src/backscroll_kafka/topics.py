@@ -131,7 +131,9 @@ class Topics:
     def _still(self, name: str, known: Topic, found: Topic | None) -> Topic:
         """The topic, if it is the one that was there before."""
         if found is None:
-            raise Unavailable(f"kafka: the topic {name} is not there any more")
+            raise Unavailable(
+                f"kafka: the topic {name} is not there any more: who deleted it on purpose opens another store"
+            )
         if found.id != known.id:
             raise self.refuse(name)
         if found.partitions != known.partitions:
