@@ -349,7 +349,7 @@ def test_cleared_session_is_exported_without_messages(run: Any, store: Store, ur
     store.clear("s")
     data = run("export", url, "-").out
     assert json.loads(data) == {"session_id": "s", "messages": []}
-    assert run("import", "-", url, stdin=data.encode()).out.startswith("1 conversations with 0 messages: 0 added")
+    assert run("import", "-", url, stdin=data.encode()).out.startswith("1 conversation with 0 messages: 0 added")
 
 
 def test_export_of_nothing_writes_nothing(run: Any, tmp_path: Path) -> None:

@@ -278,7 +278,7 @@ def test_what_the_original_took_the_drop_in_takes(kind: Kind, run: Run) -> None:
     alice = kind.names[0]
     kind.write(alice, large)
     ran = run(kind.source, kind.target, "--drop-in", "--session", alice)
-    assert (ran.code, ran.out) == (0, "1 sessions with 1 messages: 1 moved, 0 there already\n")
+    assert (ran.code, ran.out) == (0, "1 session with 1 message: 1 moved, 0 there already\n")
     kind.written(alice).clear()
     kind.drop_in(alice).add_messages([HumanMessage("y" * 3_000_000)])
     kind.drop_in(alice).add_messages(small)
@@ -292,7 +292,7 @@ def test_a_session_that_the_drop_in_uses_stays_where_it_is(kind: Kind, run: Run)
     kind.write(unused, *MESSAGES)
     kind.drop_in(used).add_user_message("later")
     ran = run(kind.source, kind.target, "--drop-in", "--session", used, "--session", unused)
-    assert (ran.code, ran.out) == (1, "2 sessions with 4 messages: 4 moved, 0 there already; 1 problems\n")
+    assert (ran.code, ran.out) == (1, "2 sessions with 4 messages: 4 moved, 0 there already; 1 problem\n")
     assert f"left in the source: the target has newer messages of its own (session {used})" in ran.err
     assert kind.drop_in(used).read() == [*MESSAGES, HumanMessage("later")]
     assert kind.drop_in(unused).read() == MESSAGES
@@ -352,7 +352,7 @@ def test_a_row_that_stays_in_redis_is_read_where_it_was(on_redis: Kind, run: Run
     for index, text in ((-2, "1"), (-3, "2")):
         written.redis_client.lset(written.key, index, json.dumps(message_to_dict(HumanMessage(text))))
     ran = run(on_redis.source, on_redis.target, "--drop-in")
-    assert ran == Ran(0, "1 sessions with 4 messages: 2 moved, 2 there already\n", "")
+    assert ran == Ran(0, "1 session with 4 messages: 2 moved, 2 there already\n", "")
     close_all()
     assert len(history.store.read("alice")) == 4
     assert history.messages == [HumanMessage(str(number)) for number in range(4)]
@@ -374,10 +374,10 @@ def test_what_the_source_got_after_it_was_cleared_is_moved(kind: Kind, run: Run)
     history = kind.drop_in(name)
     assert [message for message in history.read() if "fresh" in str(message)] == fresh
     ran = run(*command)
-    assert (ran.code, ran.out) == (1, "1 sessions with 3 messages: 3 moved, 0 there already; 1 problems\n")
+    assert (ran.code, ran.out) == (1, "1 session with 3 messages: 3 moved, 0 there already; 1 problem\n")
     close_all()
     history.store.clear(name)
-    assert run(*command) == Ran(0, "1 sessions with 3 messages: 3 moved, 0 there already\n", "")
+    assert run(*command) == Ran(0, "1 session with 3 messages: 3 moved, 0 there already\n", "")
     close_all()
     assert history.read() == fresh
 
@@ -398,7 +398,7 @@ def test_what_was_cleared_in_the_source_is_told(on_redis: Kind, run: Run, url: s
     on_redis.written("a").clear()
     for _ in range(2):
         ran = run(on_redis.source, url)
-        assert (ran.code, ran.out) == (1, "1 sessions with 4 messages: 0 moved, 4 there already; 1 problems\n")
+        assert (ran.code, ran.out) == (1, "1 session with 4 messages: 0 moved, 4 there already; 1 problem\n")
         assert "index -1 and 3 more: in the target, and in the source no more: cleared" in ran.err
         assert ran.err.endswith("(session a)\n")
 
@@ -473,7 +473,7 @@ def test_a_key_of_another_program_stops_no_move(on_memorystore: Kind, run: Run, 
         client.set(b"\xff\xfe", b"x")
         client.rpush(b"\xff\xfd", b"x")
     on_memorystore.drop_in("alice").add_user_message("ours")
-    assert run(on_memorystore.source, url) == Ran(0, "1 sessions with 4 messages: 4 moved, 0 there already\n", "")
+    assert run(on_memorystore.source, url) == Ran(0, "1 session with 4 messages: 4 moved, 0 there already\n", "")
     assert [*store.sessions()] == ["alice"]
 
 
@@ -497,7 +497,7 @@ def test_rows_that_get_the_numbers_of_others_are_moved(in_sql: Kind, run: Run, u
     in_sql.written("alice").clear()
     in_sql.write("alice", HumanMessage("fresh 0"))
     ran = run(in_sql.source, url)
-    assert (ran.code, ran.out) == (1, "1 sessions with 1 messages: 1 moved, 0 there already; 1 problems\n")
+    assert (ran.code, ran.out) == (1, "1 session with 1 message: 1 moved, 0 there already; 1 problem\n")
     assert held(store, "alice")[2:] == [HumanMessage("fresh 0")]
 
 
@@ -532,7 +532,7 @@ def test_redis_is_only_read(on_redis: Kind, redis_url: str, run: Run, url: str) 
             "reader", enabled=True, passwords=["+s3cret"], keys=["*"], categories=["+@read"], commands=["+info"]
         )
         source = on_redis.source.replace("redis://", "redis://reader:{}@")
-        assert run(source.format("s3cret"), url).out == "1 sessions with 4 messages: 4 moved, 0 there already\n"
+        assert run(source.format("s3cret"), url).out == "1 session with 4 messages: 4 moved, 0 there already\n"
         ran = run(source.format("wr0ng"), url)
         client.acl_deluser("reader")
     assert (ran.code, ran.out) == (3, "")
@@ -546,7 +546,7 @@ def test_cassandra_is_only_read(on_cassandra: Kind, cassandra_session: Any, keys
     cassandra_session.execute(f"CREATE ROLE {role} WITH PASSWORD = 's3cret' AND LOGIN = true")
     cassandra_session.execute(f"GRANT SELECT ON KEYSPACE {keyspace} TO {role}")
     source = on_cassandra.source.replace("cassandra:cassandra@", f"{role}:{{}}@")
-    assert run(source.format("s3cret"), url).out == "1 sessions with 4 messages: 4 moved, 0 there already\n"
+    assert run(source.format("s3cret"), url).out == "1 session with 4 messages: 4 moved, 0 there already\n"
     ran = run(source.format("wr0ng"), url)
     assert (ran.code, ran.out) == (3, "")
     assert "does not accept user and password" in ran.err
@@ -714,8 +714,8 @@ def test_a_terminal_shows_how_far_it_is(on_redis: Kind, url: str) -> None:
             except OSError:  # it has ended
                 break
         assert process.stdout
-        assert process.stdout.read() == b"1 sessions with 4 messages: 4 moved, 0 there already\n"
-    assert b"moving: 1 sessions, 4 messages" in shown
+        assert process.stdout.read() == b"1 session with 4 messages: 4 moved, 0 there already\n"
+    assert b"moving: 1 session, 4 messages" in shown
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import click
 
 import backscroll
 from backscroll.cli.exit_codes import ExitCode
-from backscroll.cli.output import console, emit, emit_json, on_terminal, readable, tell
+from backscroll.cli.output import console, counted, emit, emit_json, on_terminal, readable, tell
 from backscroll.examination import Examination, Finding, Severity
 from backscroll.store import Store
 from backscroll.url import parse_url
@@ -46,7 +46,7 @@ def doctor(url: str, as_json: bool) -> None:
     else:
         (_show if on_terminal(sys.stdout) else _list)(facts, findings)
     if worse := sum(finding.severity is not Severity.NOTE for finding in findings):
-        tell("error", f"{worse} {'finding' if worse == 1 else 'findings'} to see to; see the list")
+        tell("error", f"{counted(worse, 'finding')} to see to; see the list")
         click.get_current_context().exit(ExitCode.PROBLEMS)
 
 

@@ -16,7 +16,7 @@ from backscroll.cli.exporting import Exported, export, whole_file
 from backscroll.cli.failures import Failed, Refused, what_failed
 from backscroll.cli.importing import Brought, Importer
 from backscroll.cli.jsonl import BrokenLine, WrongEncoding, parse, read_lines
-from backscroll.cli.output import emit_json, on_terminal, tell
+from backscroll.cli.output import counted, emit_json, on_terminal, tell
 from backscroll.cli.progress import Advance, progress
 from backscroll.errors import BackscrollError, InvalidArgument, PluginError
 from backscroll.store import Store
@@ -93,10 +93,10 @@ def export_(url: str, file: str) -> None:
         quiet = to_stdout and on_terminal(sys.stdout)
         advance = stack.enter_context(progress("exporting", None, quiet=quiet))
         for done in export(store, target, lambda reason: tell("error", reason)):
-            advance(0, f"{done.sessions:,} sessions, {done.messages:,} messages")
+            advance(0, f"{counted(done.sessions, 'session')}, {counted(done.messages, 'message')}")
         if not done.sessions and not done.unreadable:
             raise Failed("there is no session to export, so nothing was written: is the URL right?")
-    click.echo(f"exported {done.sessions:,} sessions, {done.messages:,} messages", err=to_stdout)
+    click.echo(f"exported {counted(done.sessions, 'session')}, {counted(done.messages, 'message')}", err=to_stdout)
     if done.unreadable:
         click.get_current_context().exit(ExitCode.PROBLEMS)
 
@@ -114,7 +114,7 @@ def _imported(store: Store, source: BinaryIO, name: str, most: int, advance: Adv
         except BackscrollError as error:
             raise Failed(f"{name}:{number}: {error}; import again later, and it goes on from here") from error
         offset += len(line or b"")
-        advance(offset, f"{done.conversations:,} conversations, {done.messages:,} messages")
+        advance(offset, f"{counted(done.conversations, 'conversation')}, {counted(done.messages, 'message')}")
     return done
 
 
@@ -146,8 +146,9 @@ def _answer(done: Imported, as_json: bool) -> None:
     else:
         there = done.messages - done.added
         click.echo(
-            f"{done.conversations:,} conversations with {done.messages:,} messages: "
-            f"{done.added:,} added, {there:,} there already" + (f"; {done.broken:,} broken lines" * bool(done.broken))
+            f"{counted(done.conversations, 'conversation')} with {counted(done.messages, 'message')}: "
+            f"{done.added:,} added, {there:,} there already"
+            + (f"; {counted(done.broken, 'broken line')}" * bool(done.broken))
         )
     if done.broken:
         click.get_current_context().exit(ExitCode.PROBLEMS)

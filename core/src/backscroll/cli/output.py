@@ -41,6 +41,16 @@ def one_line(text: str) -> str:
     return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]} …"
 
 
+def counted(number: int, what: str) -> str:
+    """A number with its noun.
+
+    Example:
+        >>> counted(1, "session"), counted(2_000, "message")
+        ('1 session', '2,000 messages')
+    """
+    return f"{number:,} {what}" + "s" * (number != 1)
+
+
 def emit(*fields: str) -> None:
     """Write one line of a listing to stdout."""
     sys.stdout.write("\t".join(map(escaped, fields)) + "\n")

@@ -10,7 +10,7 @@ from backscroll.admin import Admin
 from backscroll.cli.copying import Copied, Way, compare_session, copy_session
 from backscroll.cli.exit_codes import ExitCode
 from backscroll.cli.failures import Failed, Refused
-from backscroll.cli.output import emit_json, tell
+from backscroll.cli.output import counted, emit_json, tell
 from backscroll.cli.parallel import in_parallel
 from backscroll.cli.progress import progress
 from backscroll.cli.reading import all_sessions
@@ -125,18 +125,18 @@ def _tell(problem: str) -> None:
 
 
 def _so_far(done: Copied) -> str:
-    return f"{done.sessions:,} sessions, {done.added:,} messages copied"
+    return f"{counted(done.sessions, 'session')}, {counted(done.added, 'message')} copied"
 
 
 def _answer(done: Copied, as_json: bool) -> None:
     if done.later:
-        tell("note", f"{done.later:,} messages came into the source meanwhile: copy again to have them, too")
+        tell("note", f"{counted(done.later, 'message')} came into the source meanwhile: copy again to have them, too")
     if as_json:
         emit_json({name: getattr(done, name) for name in ("sessions", "messages", "added", "later", "problems")})
     else:
         click.echo(
-            f"{done.sessions:,} sessions: {done.added:,} messages copied, {done.messages:,} the same on both sides"
-            + f"; {done.problems:,} problems" * bool(done.problems)
+            f"{counted(done.sessions, 'session')}: {counted(done.added, 'message')} copied, "
+            f"{done.messages:,} the same on both sides" + f"; {counted(done.problems, 'problem')}" * bool(done.problems)
         )
     if done.problems:
         click.get_current_context().exit(ExitCode.PROBLEMS)

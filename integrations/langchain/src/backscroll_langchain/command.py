@@ -10,7 +10,7 @@ import backscroll
 from backscroll import Store
 from backscroll.cli.exit_codes import ExitCode
 from backscroll.cli.failures import Failed, Refused
-from backscroll.cli.output import emit_json, on_terminal, tell
+from backscroll.cli.output import counted, emit_json, on_terminal, tell
 from backscroll.cli.progress import progress
 from backscroll.errors import BackscrollError, InvalidArgument, PluginError, StorageError
 from backscroll.url import parse_url
@@ -89,7 +89,8 @@ def _moved(source: "Source", store: Store, chosen: tuple[str, ...], ttl: float |
         advance = stack.enter_context(progress("moving", whole or None))
 
         def show() -> None:
-            advance(mover.done.sessions, f"{mover.done.sessions:,} sessions, {mover.done.added:,} messages")
+            done = mover.done
+            advance(done.sessions, f"{counted(done.sessions, 'session')}, {counted(done.added, 'message')}")
 
         mover = Mover(source.original, store, lambda problem: tell("error", problem), show, ttl=ttl)
         try:
@@ -110,8 +111,10 @@ def _answer(done: "Moved", as_json: bool) -> None:
         emit_json({name: getattr(done, name) for name in ("sessions", "messages", "added", "problems")})
     else:
         click.echo(
-            f"{done.sessions:,} sessions with {done.messages:,} messages: {done.added:,} moved, "
-            f"{done.messages - done.added:,} there already" + f"; {done.problems:,} problems" * bool(done.problems)
+            f"{counted(done.sessions, 'session')} with {counted(done.messages, 'message')}: {done.added:,} moved, "
+            f"{done.messages - done.added:,} there already"
+            + f"; {counted(done.problems, 'problem')}"
+            * bool(done.problems)
         )
     if done.problems:
         click.get_current_context().exit(ExitCode.PROBLEMS)
