@@ -48,6 +48,10 @@ TRIES: Final = 3
 _TAKEN: Final = ("port is already allocated", "address already in use")
 
 
+PROCESS: Final = "backscroll.process"
+"""The label of each container: the id of the process that started it."""
+
+
 class NoServer(Exception):
     """A server could not be started; the text says why and what to do next."""
 
@@ -160,7 +164,7 @@ def start(spec: ServerSpec, ports: Sequence[int] = (), published: Sequence[int] 
 
 
 def _started(spec: ServerSpec, ports: Sequence[int], published: Sequence[int]) -> Server:
-    container = _docker()(spec.image)
+    container = _docker()(spec.image).with_kwargs(labels={PROCESS: str(os.getpid())})
 
     def filled(text: str) -> str:
         return text.replace(PORT, str(ports[0])).replace(PORTS, " ".join(map(str, ports)))
