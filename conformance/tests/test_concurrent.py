@@ -1,5 +1,6 @@
 """The concurrent tier asks of a backend what it declares, and passes none of which it has seen nothing."""
 
+import tempfile
 from pathlib import Path
 
 import attrs
@@ -49,6 +50,13 @@ SLOW = """
         time.sleep(0.3)
         return super().read(session_id, window, deadline)
 """
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where clients raced, the history is kept in the folder for temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
 @pytest.mark.parametrize("clause", [LOST, WRONG_ANSWER, cleared], ids=lambda clause: clause.id)
