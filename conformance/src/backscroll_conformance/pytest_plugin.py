@@ -30,10 +30,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the seed; the workers of xdist are told that of their controller."""
-    given = getattr(config, "workerinput", {}).get("backscroll_seed", config.getoption("--backscroll-seed"))
+    told = getattr(config, "workerinput", {})
+    given = told.get("backscroll_seed", config.getoption("--backscroll-seed"))
     config.stash[SEED] = secrets.randbelow(1 << 32) if given is None else given
-    told = getattr(config, "workerinput", {}).get("backscroll_run")
-    config.stash[RUN] = Path(told or Path(tempfile.gettempdir(), f"backscroll-{uuid4().hex[:12]}"))
+    config.stash[RUN] = Path(tempfile.gettempdir(), told.get("backscroll_run", f"backscroll-{uuid4().hex[:12]}"))
     _check(config)
 
 

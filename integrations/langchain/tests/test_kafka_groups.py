@@ -18,8 +18,7 @@ from backscroll_langchain.kafka_groups import Committed, Groups
 @pytest.fixture
 def groups(kafka_servers: str) -> Groups:
     """Those of a broker."""
-    settings = {**COMMON, "bootstrap.servers": kafka_servers}
-    return Groups(settings, Admin(settings))
+    return Groups(Admin({**COMMON, "bootstrap.servers": kafka_servers}))
 
 
 def test_a_broker_that_answers_after_the_deadline_ends_no_process(groups: Groups, kafka_server: Server) -> None:

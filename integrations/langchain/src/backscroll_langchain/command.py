@@ -113,8 +113,7 @@ def _answer(done: "Moved", as_json: bool) -> None:
         click.echo(
             f"{counted(done.sessions, 'session')} with {counted(done.messages, 'message')}: {done.added:,} moved, "
             f"{done.messages - done.added:,} there already"
-            + f"; {counted(done.problems, 'problem')}"
-            * bool(done.problems)
+            + (f"; {counted(done.problems, 'problem')}" * bool(done.problems))
         )
     if done.problems:
         click.get_current_context().exit(ExitCode.PROBLEMS)

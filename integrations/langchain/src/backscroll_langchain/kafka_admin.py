@@ -20,11 +20,11 @@ class Admin:
     """One client, made at its first use, for any thread; it ends when nobody waits for it any more.
 
     Args:
-        settings: Those of the client.
+        settings: Those of the client, which others for the same brokers may take, too.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._settings: Final = dict(settings)
+        self.settings: Final = dict(settings)
         self._lock: Final = threading.Lock()
         self._client: Any = None
 
@@ -32,7 +32,7 @@ class Admin:
         """The client, to be held until it has answered."""
         with self._lock:
             if self._client is None:  # its truth would be whether it has something to send
-                self._client = AdminClient(self._settings)
+                self._client = AdminClient(self.settings)
             return self._client
 
     def drop(self, client: Any) -> None:

@@ -68,9 +68,8 @@ class Cluster:
     """
 
     def __init__(self, servers: str) -> None:
-        self._settings: Final = {**COMMON, "bootstrap.servers": servers}
-        self._admin: Final = Admin(self._settings)
-        self.groups: Final = Groups(self._settings, self._admin)
+        self._admin: Final = Admin({**COMMON, "bootstrap.servers": servers})
+        self.groups: Final = Groups(self._admin)
         self._reading: Final = threading.Lock()
         self._consumer: Any = None
         _all.add(self)
@@ -175,7 +174,7 @@ class Cluster:
             raise late(deadline)
         try:
             if self._consumer is None:
-                self._consumer = Consumer({**self._settings, **_READING})
+                self._consumer = Consumer({**self._admin.settings, **_READING})
             yield self._consumer
         finally:
             self._reading.release()

@@ -51,12 +51,10 @@ class Groups:
     """Any thread may ask for any number of groups.
 
     Args:
-        settings: Those of the clients.
         admin: The client that moves them.
     """
 
-    def __init__(self, settings: Mapping[str, Any], admin: Admin) -> None:
-        self._settings: Final = dict(settings)
+    def __init__(self, admin: Admin) -> None:
         self._admin: Final = admin
 
     def committed(self, group: str, places: Iterable[Place], deadline: Deadline) -> dict[Place, Committed]:
@@ -66,7 +64,7 @@ class Groups:
             StorageError: The brokers refuse.
         """
         asked = [TopicPartition(*place) for place in places]
-        settings = {**self._settings, "group.id": group, "enable.auto.commit": False}
+        settings = {**self._admin.settings, "group.id": group, "enable.auto.commit": False}
 
         def ask() -> Any:
             consumer = Consumer(settings)
